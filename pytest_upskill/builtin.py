@@ -1,0 +1,58 @@
+"""What the package itself registers, through the hooks that others use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_upskill.suite.dialects.native import Native
+from pytest_upskill.types import JSON, Dialect, Model, Provider, ProviderFactory, Scorer
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
+    register("native", Native())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_upskill_providers(register: Callable[[str, ProviderFactory], None]) -> None:
+    register("reader", _reader)
+    register("openai", _openai)
+    register("anthropic", _anthropic)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
+    from pytest_upskill.scorers.builtin import builtin_scorers
+
+    for name, scorer in builtin_scorers().items():
+        register(name, scorer)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_upskill_reporters(
+    register: Callable[[str, Callable[[dict[str, JSON], Path], None]], None],
+) -> None:
+    from pytest_upskill.reports.results import write
+
+    register("results.json", write)
+
+
+def _reader(model: Model) -> Provider:
+    from pytest_upskill.providers.reader import Reader
+
+    return Reader(model)
+
+
+def _openai(model: Model) -> Provider:
+    from pytest_upskill.providers.openai import OpenAI
+
+    return OpenAI(model)
+
+
+def _anthropic(model: Model) -> Provider:
+    from pytest_upskill.providers.anthropic import Anthropic
+
+    return Anthropic(model)

@@ -1,0 +1,54 @@
+"""The errors that a person sees: one sentence that says what, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UpskillError(Exception):
+    """A mistake that the user can mend. Its text is shown without a traceback."""
+
+
+class ConfigError(UpskillError):
+    """An option, an ini value or upskill.yaml is wrong."""
+
+
+class SuiteError(UpskillError):
+    """A skill or its cases cannot be read."""
+
+
+class CallError(UpskillError):
+    """A call did not yield a reply.
+
+    Args:
+        message: the whole sentence, shown once per model.
+        short: a few words for each further sample; the message itself when empty.
+        fatal: no other call to this model can succeed (no key, key refused, nobody listens).
+    """
+
+    def __init__(self, message: str, *, short: str = "", fatal: bool = False) -> None:
+        super().__init__(message)
+        self.short = short or message
+        self.fatal = fatal
+
+
+class ScorerError(UpskillError):
+    """A reply could not be judged: the sample is an error, not a miss."""
+
+
+def at(path: Path | str, line: int | None = None, column: int | None = None) -> str:
+    """Return `path:line:column` as far as they are known."""
+    return ":".join(str(part) for part in (path, line, column) if part is not None)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the known word that is nearest, or nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{found[0]}'?)" if found else ""
+
+
+def listing(words: Iterable[str]) -> str:
+    """Return the words sorted and separated by commas, or `none`."""
+    return ", ".join(sorted(words)) or "none"

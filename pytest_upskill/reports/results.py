@@ -1,0 +1,224 @@
+"""results.json: everything that a run found out, in a versioned format of its own JSON Schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+from pytest_upskill.reports.terminal import READER_NOTE
+from pytest_upskill.suite.matrix import Sample, Suite
+from pytest_upskill.types import JSON, Model, Outcome, Reply
+from pytest_upskill.verdicts.result import GateResult
+
+SCHEMA_VERSION = 1
+FILE = "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What a document is made of. `started` is in seconds since the epoch, `seconds` how long the run took."""
+
+    rootdir: Path
+    started: float
+    seconds: float
+    cache: str
+    calls: int
+    models: Sequence[Model]
+    deterministic: Mapping[str, bool]
+    results: Sequence[GateResult]
+    outcomes: Mapping[Sample, Outcome]
+    down: Mapping[str, str]
+
+
+def document(run: RunData) -> dict[str, JSON]:
+    """Return the document of results.json."""
+    suites = list(dict.fromkeys(result.gate.suite for result in run.results))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": _run(run),
+        "models": [_model(model, run) for model in run.models],
+        "skills": [_skill(suite, run.rootdir) for suite in suites],
+        "samples": [_sample(sample, outcome) for sample, outcome in run.outcomes.items()],
+        "results": [_result(result) for result in run.results],
+    }
+
+
+def write(results: dict[str, JSON], folder: Path) -> None:
+    """Write results.json into a folder."""
+    (folder / FILE).write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def schema() -> dict[str, JSON]:
+    """Return the JSON Schema of results.json."""
+    text = Path(__file__).with_name("results.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, JSON] = json.loads(text)
+    return loaded
+
+
+def _run(run: RunData) -> dict[str, JSON]:
+    import pytest
+
+    import pytest_upskill
+
+    return {
+        "plugin": pytest_upskill.__version__,
+        "pytest": pytest.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "started": datetime.fromtimestamp(run.started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(run.seconds, 3),
+        "git_commit": _git_commit(run.rootdir),
+        "cache": run.cache,
+        "calls": run.calls,
+    }
+
+
+def _git_commit(folder: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _model(model: Model, run: RunData) -> dict[str, JSON]:
+    reported = {
+        outcome.reply.model
+        for sample, outcome in run.outcomes.items()
+        if sample.model is model and outcome.reply is not None and outcome.reply.model
+    }
+    return {
+        "name": model.name,
+        "provider": model.provider,
+        "model": model.model,
+        "base_url": model.base_url,
+        "parameters": dict(model.parameters),
+        "price": None if model.price is None else {"input": model.price.input, "output": model.price.output},
+        "deterministic": run.deterministic[model.name],
+        "reported": list[JSON](sorted(reported)),
+        "not_callable": run.down.get(model.name),
+        "note": READER_NOTE if model.provider == "reader" else None,
+    }
+
+
+def _skill(suite: Suite, rootdir: Path) -> dict[str, JSON]:
+    root = suite.skill.root
+    path = root.relative_to(rootdir).as_posix() if root.is_relative_to(rootdir) else str(root)
+    return {
+        "name": suite.skill.name,
+        "path": path,
+        "digest": _digest(suite),
+        "case_files": [file.path.relative_to(root).as_posix() for file in suite.files],
+        "cases": [
+            {"id": case.id, "tags": list[JSON](case.tags)} for file in suite.files for case in file.cases
+        ],
+    }
+
+
+def _digest(suite: Suite) -> str:
+    digest = hashlib.sha256(suite.skill.body.encode())
+    for name in suite.skill.files:
+        digest.update(b"\0" + name.encode() + b"\0" + (suite.skill.root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _sample(sample: Sample, outcome: Outcome) -> dict[str, JSON]:
+    status = "measured" if outcome.measured else "error" if outcome.error is not None else "skipped"
+    return {
+        "skill": sample.suite.skill.name,
+        "case": sample.case.id,
+        "model": sample.model.name,
+        "arm": sample.arm,
+        "run": sample.run,
+        "status": status,
+        "hit": outcome.hit if outcome.measured else None,
+        "scores": [asdict(score) for score in outcome.scores],
+        "error": outcome.error,
+        "skip": outcome.skip,
+        "reply": None if outcome.reply is None else _reply(outcome.reply, outcome, sample.model),
+    }
+
+
+def _reply(reply: Reply, outcome: Outcome, model: Model) -> dict[str, JSON]:
+    usage, price = reply.usage, model.price
+    cost = None
+    if price is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+        cost = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+    return {
+        "text": reply.text,
+        "source": "store" if outcome.cached else "call",
+        "model": reply.model,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost": cost,
+        "latency": reply.latency,
+        "stop_reason": reply.stop_reason,
+        "truncated": reply.truncated,
+    }
+
+
+def _result(result: GateResult) -> dict[str, JSON]:
+    lift, tally, rules = result.lift, result.tally, result.rules
+    verdict, decision = result.verdict, result.decision
+    return {
+        "skill": result.gate.suite.skill.name,
+        "model": result.gate.model.name,
+        "runs": result.gate.runs,
+        "selected": decision is not None,
+        "counts": [asdict(count) for count in tally.counts],
+        "with_hits": lift.with_hits,
+        "with_samples": lift.with_n,
+        "without_hits": lift.without_hits,
+        "without_samples": lift.without_n,
+        "with_rate": _number(lift.with_rate),
+        "without_rate": _number(lift.without_rate),
+        "lift": _number(lift.lift),
+        "these_cases": _intervals(lift.interval, lift.interval90),
+        "cases_like_these": None
+        if lift.cases_interval is None
+        else {"interval95": list[JSON](lift.cases_interval), "too_few_cases": lift.few_cases},
+        "errors": len(tally.errors),
+        "skips": len(tally.skips),
+        "not_run": tally.pending,
+        "truncated": tally.truncated,
+        "repeated": list[JSON](tally.repeated),
+        "tokens_per_call": {
+            "with": tally.with_tokens,
+            "without": tally.without_tokens,
+            "ratio": tally.tokens_ratio,
+        },
+        "latency_ratio": tally.latency_ratio,
+        "cost": {"with": tally.with_cost, "without": tally.without_cost},
+        "verdict": None if verdict is None else {"word": verdict.word, "phrase": verdict.phrase},
+        "gate": None
+        if decision is None
+        else {
+            "passed": decision.passed,
+            "word": decision.word,
+            "reasons": list[JSON](decision.reasons),
+            "mode": rules.mode,
+            "min_pass_rate": _number(rules.min_pass_rate),
+            "min_lift": _number(rules.min_lift),
+            "on_inconclusive": rules.on_inconclusive,
+            "equivalence": _number(rules.equivalence),
+        },
+    }
+
+
+def _intervals(ninety_five: tuple[float, float] | None, ninety: tuple[float, float] | None) -> JSON:
+    if ninety_five is None or ninety is None:
+        return None
+    return {"interval95": list[JSON](ninety_five), "interval90": list[JSON](ninety)}
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)

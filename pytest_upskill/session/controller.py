@@ -1,0 +1,225 @@
+"""The controller: the engine, the gates and what is known, in the one process that makes the calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from pytest_upskill.calls.engine import Engine, EngineStopped
+from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
+from pytest_upskill.calls.store import Store
+from pytest_upskill.reports import gate_text, junit
+from pytest_upskill.reports.plan import Plan, make_plan
+from pytest_upskill.reports.results import RunData
+from pytest_upskill.scorers.isolate import Judges
+from pytest_upskill.session.answers import Answer
+from pytest_upskill.session.library import Library
+from pytest_upskill.session.rules import rules_for
+from pytest_upskill.suite.matrix import Gate, Sample, Suite
+from pytest_upskill.suite.prompt import Prompt, build, skill_block
+from pytest_upskill.types import Arm, Case, Outcome
+from pytest_upskill.verdicts.result import GateResult, evaluate, failed_by_plugin
+
+Place = tuple[str, str]  # a skill's absolute folder and the id of a sample or gate
+
+
+class Controller:
+    """Answers items, here or through the broker. All methods may be called from any thread."""
+
+    def __init__(self, config: pytest.Config, library: Library) -> None:
+        self.config = config
+        self.library = library
+        self._lock = threading.RLock()
+        self._roots: set[str] = set()
+        self._samples: dict[Place, Sample] = {}
+        self._gates: dict[Place, Gate] = {}
+        self.selected_samples: dict[Sample, None] = {}
+        self.selected_gates: dict[Gate, None] = {}
+        self._results: dict[Gate, GateResult] = {}
+        self._told = 0
+        self._started = time.time()
+
+    @cached_property
+    def store(self) -> Store | None:
+        settings = self.library.settings
+        return None if settings.cache == "off" else Store(settings.cache_dir)
+
+    @cached_property
+    def requests(self) -> Requests:
+        return Requests(self._prompt_of(), self.library.providers)
+
+    @cached_property
+    def engine(self) -> Engine:
+        def make_measurer(opened: Callable[[], None]) -> Measurer:
+            library = self.library
+            return Measurer(
+                self.requests,
+                library.providers,
+                library.registry.scorers,
+                Judges(),
+                self.store,
+                library.settings.cache,
+                opened,
+            )
+
+        stops_early = bool(self.config.getoption("maxfail", 0))
+        window = max(model.concurrency for model in self.library.models) if stops_early else None
+        return Engine(make_measurer, window)
+
+    @property
+    def outcomes(self) -> Mapping[Sample, Outcome]:
+        return self.engine.outcomes
+
+    def select(self, places: Iterable[Place]) -> None:
+        """Take note of the items that will run, in their order."""
+        with self._lock:
+            for place in places:
+                self._load(place[0])
+                if place in self._samples:
+                    self.selected_samples[self._samples[place]] = None
+                elif place in self._gates:
+                    self.selected_gates[self._gates[place]] = None
+            self.engine.select(self.wanted())
+
+    def wanted(self) -> list[Sample]:
+        """Return the samples to measure: the selected ones, then what selected gates need beyond them."""
+        wanted = dict(self.selected_samples)
+        for gate in self.selected_gates:
+            wanted.update(dict.fromkeys(gate.samples))
+        return list(wanted)
+
+    def plan(self) -> Plan:
+        """Say what is to be measured and how much of it is in the store."""
+        wanted = self.wanted()
+        keys = {self.requests.key(sample) for sample in wanted if not sample.case.skip}
+        mode = self.library.settings.cache
+        present = self.store.present(list(keys)) if self.store and mode in ("auto", "replay") else set()
+        return make_plan(wanted, list(self.selected_gates), len(keys), len(present), self._deterministic)
+
+    def sample(self, root: str, name: str) -> Answer:
+        sample = self._samples[root, name]
+        try:
+            outcome = self.engine.outcome(sample)
+        except EngineStopped as error:
+            return Answer(error=str(error))
+        return Answer(
+            word="HIT" if outcome.hit else "MISS",
+            error=outcome.error,
+            skip=outcome.skip,
+            seconds=outcome.reply.latency if outcome.reply and not outcome.cached else 0.0,
+            properties=junit.sample_properties(sample, outcome),
+            log=outcome.log,
+        )
+
+    def gate(self, root: str, name: str) -> Answer:
+        gate = self._gates[root, name]
+        try:
+            result = self._decided(gate)
+        except EngineStopped as error:
+            return Answer(error=str(error))
+        decision = result.decision
+        if decision is None:
+            return Answer(error="the gate was not decided")
+        verbose = self.config.get_verbosity() > 0
+        failure = (
+            None if decision.passed else gate_text.failure(result, self.outcomes, self.down, verbose=verbose)
+        )
+        return Answer(word=decision.word, failure=failure, properties=junit.gate_properties(result))
+
+    @property
+    def down(self) -> dict[str, str]:
+        """Why models could not be called, in whole sentences, by their names."""
+        measurer = self.engine.measurer
+        return {} if measurer is None else {name: str(error) for name, error in measurer.down.items()}
+
+    @property
+    def calls(self) -> int:
+        return 0 if self.engine.measurer is None else self.engine.measurer.calls
+
+    def results(self) -> list[GateResult]:
+        """Return what is known of every skill x model of which something was selected, in collection order."""
+        touched = {(sample.suite, sample.model.name) for sample in self.selected_samples}
+        found = []
+        for gate in self._gates.values():
+            if gate in self._results:
+                found.append(self._results[gate])
+            elif gate in self.selected_gates or (gate.suite, gate.model.name) in touched:
+                found.append(self._evaluate(gate, selected=False))
+        return found
+
+    def run_data(self) -> RunData:
+        """Return what results.json is made of."""
+        library = self.library
+        return RunData(
+            rootdir=library.settings.rootdir,
+            started=self._started,
+            seconds=time.time() - self._started,
+            cache=library.settings.cache,
+            calls=self.calls,
+            models=library.models,
+            deterministic={name: provider.deterministic for name, provider in library.providers.items()},
+            results=self.results(),
+            outcomes=self.outcomes,
+            down=self.down,
+        )
+
+    def suites(self) -> list[Suite]:
+        return list(dict.fromkeys(result.gate.suite for result in self.results()))
+
+    def tell_finished(self) -> None:
+        """Call `pytest_upskill_sample_finished` for what finished since the last time. Main thread."""
+        finished = self.engine.finished
+        while self._told < len(finished):
+            sample = finished[self._told]
+            self._told += 1
+            self.config.hook.pytest_upskill_sample_finished(sample=sample, outcome=self.outcomes[sample])
+
+    def stop(self) -> None:
+        self.engine.stop()
+
+    def _decided(self, gate: Gate) -> GateResult:
+        self.engine.gather(gate.samples)
+        with self._lock:
+            if gate not in self._results:
+                result = self._evaluate(gate, selected=True)
+                for reason in self.config.hook.pytest_upskill_gate(result=result):
+                    result = failed_by_plugin(result, str(reason))
+                self._results[gate] = result
+            return self._results[gate]
+
+    def _evaluate(self, gate: Gate, *, selected: bool) -> GateResult:
+        rules = rules_for(gate, self.library.file, self.library.settings.gate)
+        return evaluate(
+            gate, self.outcomes, rules, deterministic=self._deterministic(gate.model.name), selected=selected
+        )
+
+    def _deterministic(self, model: str) -> bool:
+        return self.library.providers[model].deterministic
+
+    def _load(self, root: str) -> None:
+        if root in self._roots:
+            return
+        matrix = self.library.matrix(Path(root))
+        self._samples.update({(root, sample.id): sample for sample in matrix.samples})
+        self._gates.update({(root, gate.id): gate for gate in matrix.gates})
+        self._roots.add(root)
+
+    def _prompt_of(self) -> PromptOf:
+        hook = self.config.hook.pytest_upskill_prompt
+        blocks: dict[Suite, str] = {}
+
+        def standard(suite: Suite, case: Case, arm: Arm) -> Prompt:
+            if suite not in blocks:
+                blocks[suite] = skill_block(suite.skill, suite.first.inject)
+            return build(case, arm, blocks[suite])
+
+        def asked(suite: Suite, case: Case, arm: Arm) -> Prompt:
+            own = hook(skill=suite.skill, case=case, arm=arm)
+            return standard(suite, case, arm) if own is None else Prompt(*own)
+
+        return asked if hook.get_hookimpls() else standard

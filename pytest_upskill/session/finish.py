@@ -1,0 +1,48 @@
+"""The end of a run: stop the engine, write the reports, print the summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_upskill.reports import junit, terminal
+from pytest_upskill.suite.lint import lint_skill
+
+if TYPE_CHECKING:
+    from pytest_upskill.session.controller import Controller
+
+
+def finish(controller: Controller) -> None:
+    """Stop the engine and write what stands in files."""
+    controller.tell_finished()
+    controller.stop()
+    results = controller.results()
+    junit.add_suite_properties(controller.config, results)
+    folder = controller.library.settings.report
+    if folder is not None and results:
+        from pytest_upskill.reports.results import document
+
+        data = document(controller.run_data())
+        folder.mkdir(parents=True, exist_ok=True)
+        for write in controller.library.registry.reporters.values():
+            write(data, folder)
+
+
+def summarise(controller: Controller, reporter: pytest.TerminalReporter) -> None:
+    """Print the lift summary."""
+    results = controller.results()
+    if not results:
+        return
+    config = controller.config
+    look = terminal.Look(
+        width=reporter._tw.fullwidth,  # noqa: SLF001 - no public way to it
+        verbosity=config.get_verbosity(),
+    )
+    findings = [finding for suite in controller.suites() for finding in lint_skill(suite.skill.root, suite)]
+    reporter.write_sep("=", "skill lift")
+    for line in terminal.summary(results, controller.outcomes, controller.down, findings, look):
+        reporter.write_line(line.text, **line.markup)
+    folder = controller.library.settings.report
+    if folder is not None:
+        reporter.write_line(f"report: {folder}")

@@ -1,0 +1,156 @@
+"""The hooks that live only in a run with skills: registered when the first skill is found."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_upskill.session.collect import GateItem, Notice, SampleItem, SkillItem
+
+if TYPE_CHECKING:
+    from pytest_upskill.session.controller import Controller
+    from pytest_upskill.session.worker import BrokerSource
+
+NAME = "upskill-session"
+
+
+def _rank(item: pytest.Item) -> int:
+    return 2 if isinstance(item, GateItem) else 1 if isinstance(item, SampleItem) else 0
+
+
+def _places(items: Sequence[pytest.Item]) -> list[tuple[str, str]]:
+    return [
+        (str(owner.suite.skill.root), item.name)
+        for item in items
+        if isinstance(item, SampleItem | GateItem)
+        for owner in [item.sample if isinstance(item, SampleItem) else item.gate]
+    ]
+
+
+class ItemHooks:
+    """What concerns items, in whichever process runs them."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Keep ordinary tests first, in the order that others gave them; then samples, then gates."""
+        yield
+        once = {item.nodeid: item for item in items if isinstance(item, SkillItem | Notice)}
+        items[:] = [item for item in items if once.get(item.nodeid, item) is item]
+        items.sort(key=_rank)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if isinstance(item, SkillItem | Notice):
+            self._dress(report, item, call)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, object] | None:
+        word = getattr(report, "upskill", None)
+        if word is None or report.when != "call" or report.outcome != "passed":
+            return None
+        if word == "HIT":
+            return "passed", "+", "HIT"
+        if word == "MISS":
+            # A category of its own would turn the bar yellow and leave the count of passed tests.
+            return "passed", "-", ("MISS", {"yellow": True})
+        if word in ("inconclusive", "not measured"):
+            return "passed", "?", (word.upper(), {"yellow": True})
+        return None
+
+    def _dress(
+        self, report: pytest.TestReport, item: SkillItem | Notice, call: pytest.CallInfo[None]
+    ) -> None:
+        if report.outcome == "skipped" and call.excinfo is not None:
+            # The skip is raised here; where it belongs is the skill's file.
+            report.longrepr = (str(item.path), 0, f"Skipped: {getattr(call.excinfo.value, 'msg', '')}")
+        answer = item.answer if isinstance(item, SkillItem) else None
+        if answer is None:
+            return
+        # The wait says how busy the run was; the call's own latency is what the sample took.
+        report.duration = answer.seconds if report.when == "call" else 0.0
+        if report.when == "call":
+            report.__dict__["upskill"] = answer.word
+        if answer.log and report.when == "setup":
+            report.sections.append(("Captured upskill log", "\n".join(answer.log)))
+
+
+class WorkerHooks(ItemHooks):
+    """A worker under pytest-xdist: asks the controller."""
+
+    def __init__(self, source: BrokerSource) -> None:
+        self._source = source
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        places = _places(session.items)
+        if places:
+            self._source.collected(places)
+
+
+class ControllerHooks(ItemHooks):
+    """The process that makes the calls: the only one, or xdist's controller."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._plan: list[str] | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not session.config.option.collectonly and not session.testsfailed:
+            self._controller.select(_places(session.items))
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        return self._plan_lines()
+
+    def pytest_runtest_logstart(self) -> None:
+        """Print the plan before the first result where nobody was asked for it: in xdist's controller."""
+        lines = self._plan_lines()
+        reporter = self._controller.config.pluginmanager.get_plugin("terminalreporter")
+        if lines and reporter is not None:
+            reporter.ensure_newline()
+            for line in lines:
+                reporter.write_line(line)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if isinstance(item, SkillItem):
+            self._controller.engine.quiet.hush_warnings()
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and hasattr(report, "upskill"):
+            self._controller.tell_finished()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Stop the engine and write what is written at the end, before the JUnit file is."""
+        from pytest_upskill.session.finish import finish
+
+        finish(self._controller)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from pytest_upskill.session.finish import summarise
+
+        summarise(self._controller, terminalreporter)
+
+    def pytest_unconfigure(self) -> None:
+        self._controller.stop()
+
+    def _plan_lines(self) -> list[str]:
+        config = self._controller.config
+        if self._plan is not None or config.get_verbosity() < 0 or config.option.collectonly:
+            return []
+        self._plan = []
+        if self._controller.wanted():
+            from pytest_upskill.reports.plan import plan_lines
+
+            reporter = config.pluginmanager.get_plugin("terminalreporter")
+            width = reporter._tw.fullwidth if reporter is not None else 80  # noqa: SLF001 - no public way to it
+            self._plan = plan_lines(self._controller.plan(), width)
+        return self._plan

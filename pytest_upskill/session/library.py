@@ -1,0 +1,92 @@
+"""The skills of a test run and the models that measure them, as each process of the run reads them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_upskill import options
+from pytest_upskill.errors import SuiteError
+from pytest_upskill.session.registry import Registry
+from pytest_upskill.suite.loading import load_suite, no_cases
+from pytest_upskill.suite.matrix import Matrix, Suite, build
+from pytest_upskill.suite.text import shown
+from pytest_upskill.types import Model, Provider
+
+if TYPE_CHECKING:
+    from pytest_upskill.config import Config
+
+CHOOSE = (
+    "no model is chosen: run with --upskill-models=reader (offline, no language model) or with models of yours, "
+    "or set upskill_models in the ini file or default_models in upskill.yaml"
+)
+
+
+class Library:
+    """Reads settings, models and skills once each, when first asked.
+
+    Raises:
+        UpskillError: from whatever is asked first and finds a mistake.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.registry = Registry(config)
+        self._matrices: dict[Path, Matrix] = {}
+        self._roots: dict[Path, Path] = {}
+        self._named: dict[str, Path] = {}
+
+    @cached_property
+    def settings(self) -> options.Settings:
+        return options.settings(self._config)
+
+    @cached_property
+    def file(self) -> Config:
+        from pytest_upskill.config import load_config
+
+        return load_config(self.settings.rootdir)
+
+    @cached_property
+    def models(self) -> list[Model]:
+        from pytest_upskill.config import resolve
+
+        names = self.settings.models or self.file.default_models
+        return resolve(names, self.file, self.settings, self.registry.providers)
+
+    @cached_property
+    def providers(self) -> dict[str, Provider]:
+        """The providers by the name of the model that they serve."""
+        factories = self.registry.providers
+        return {model.name: factories[model.provider](model) for model in self.models}
+
+    def first_seen(self, root: Path) -> bool:
+        """Tell whether a folder is new, and not one that was found before by another path."""
+        return self._roots.setdefault(root.resolve(), root) == root
+
+    def suite(self, root: Path) -> Suite:
+        """Read a skill's folder anew."""
+        return load_suite(root, self.registry.dialects.values(), self.registry.scorers)
+
+    def no_cases(self, root: Path) -> str:
+        return no_cases(root, self.registry.dialects.values())
+
+    def matrix(self, root: Path) -> Matrix:
+        """Return the matrix of the skill in a folder."""
+        if root not in self._matrices:
+            suite = self.suite(root)
+            other = self._named.setdefault(suite.skill.name, root)
+            if other != root:
+                raise SuiteError(
+                    f"{shown(root)}: the skill is called '{suite.skill.name}', as is the one in {shown(other)}: "
+                    "give each skill a name of its own"
+                )
+            self._matrices[root] = build(suite, self.models, self._runs(suite))
+        return self._matrices[root]
+
+    def _runs(self, suite: Suite) -> dict[str, int]:
+        runs = self.settings.runs or suite.first.runs or 1
+        # A deterministic model has no noise: more runs of it are copies.
+        return {name: 1 if provider.deterministic else runs for name, provider in self.providers.items()}

@@ -1,0 +1,61 @@
+"""What plugins registered: dialects, providers, scorers, reporters. Each kind is asked for once, when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import pytest
+
+from pytest_upskill import builtin
+
+if TYPE_CHECKING:
+    from pytest_upskill.types import JSON, Dialect, ProviderFactory, Scorer
+
+T = TypeVar("T")
+
+
+class _Register(Generic[T]):
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.entries: dict[str, T] = {}
+
+    def __call__(self, name: str, entry: T) -> None:
+        if name in self.entries:
+            raise pytest.UsageError(f"two plugins register a {self.kind} called '{name}': rename one")
+        self.entries[name] = entry
+
+
+class Registry:
+    """The registered entries by their names, ours first."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._hook = config.hook
+        if not config.pluginmanager.has_plugin("upskill-builtin"):
+            config.pluginmanager.register(builtin, "upskill-builtin")
+
+    @cached_property
+    def dialects(self) -> dict[str, Dialect]:
+        register: _Register[Dialect] = _Register("dialect")
+        self._hook.pytest_upskill_dialects(register=register)
+        return register.entries
+
+    @cached_property
+    def providers(self) -> dict[str, ProviderFactory]:
+        register: _Register[ProviderFactory] = _Register("provider")
+        self._hook.pytest_upskill_providers(register=register)
+        return register.entries
+
+    @cached_property
+    def scorers(self) -> dict[str, Scorer]:
+        register: _Register[Scorer] = _Register("scorer")
+        self._hook.pytest_upskill_scorers(register=register)
+        return register.entries
+
+    @cached_property
+    def reporters(self) -> dict[str, Callable[[dict[str, JSON], Path], None]]:
+        register: _Register[Callable[[dict[str, JSON], Path], None]] = _Register("reporter")
+        self._hook.pytest_upskill_reporters(register=register)
+        return register.entries
