@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_upskill.suite.dialects.native import Native
-from pytest_upskill.types import JSON, Dialect, Model, Provider, ProviderFactory, Scorer
+
+if TYPE_CHECKING:
+    from pytest_upskill.types import JSON, Dialect, Model, Provider, ProviderFactory, Scorer
 
 
 @pytest.hookimpl(tryfirst=True)

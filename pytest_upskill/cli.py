@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pytest_upskill.config import load_config
 from pytest_upskill.errors import SuiteError, UpskillError
 from pytest_upskill.scorers.builtin import builtin_scorers
+from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.dialects.native import Native
-from pytest_upskill.suite.lint import Finding, lint_skill
-from pytest_upskill.suite.loading import load_suite
-from pytest_upskill.suite.skill import SKILL_FILE
+from pytest_upskill.suite.findings import Finding, from_sentence
+from pytest_upskill.suite.lint import lint_skill
+from pytest_upskill.suite.loading import load_suite, no_cases
+from pytest_upskill.suite.matrix import Suite
+from pytest_upskill.suite.skill import load_skill
 from pytest_upskill.suite.text import shown
+from pytest_upskill.types import Scorer
+
+# Where other people's skills lie; `.claude` and the like hold one's own.
+_SKIPPED = (
+    "node_modules",
+    "venv",
+    "__pycache__",
+    "site-packages",
+    ".git",
+    ".hg",
+    ".venv",
+    ".tox",
+    ".nox",
+    ".upskill",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 fine, 1 errors were found, 2 wrong use."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not know all letters
     parser = argparse.ArgumentParser(prog="pytest-upskill", description="Skill regression testing for pytest")
     commands = parser.add_subparsers(dest="command", required=True)
     lint = commands.add_parser("lint", help="check skills and their cases without a model")
@@ -33,39 +57,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _lint(paths: Sequence[Path]) -> int:
-    roots = list(dict.fromkeys(root for path in paths for root in _roots(path)))
-    errors = warnings = 0
-    for root in roots:
-        for line, level in _lint_root(root):
-            print(line)
-            errors += level == "error"
-            warnings += level == "warning"
-    print(f"{len(roots)} skills, {errors} errors, {warnings} warnings")
+    models = load_config(Path.cwd()).names
+    roots = list({root.resolve(): root for path in paths for root in _roots(path)}.values())
+    scorers = builtin_scorers()
+    found = [finding for root in roots for finding in _lint_root(root, scorers, models)]
+    found += _same_names(roots)
+    for finding in found:
+        print(finding)
+    errors = sum(finding.level == "error" for finding in found)
+    warnings = len(found) - errors
+    print(
+        ", ".join([_counted(len(roots), "skill"), _counted(errors, "error"), _counted(warnings, "warning")])
+    )
     return 1 if errors else 0
 
 
-def _lint_root(root: Path) -> Iterator[tuple[str, str]]:
-    has_cases = (root / Native.file).is_file()
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _lint_root(root: Path, scorers: Mapping[str, Scorer], models: Sequence[str]) -> list[Finding]:
+    suite: Suite | None = None
+    cases: list[Finding] = []
     try:
-        suite = load_suite(root, [Native()], builtin_scorers()) if has_cases else None
-        findings = lint_skill(root, suite)
+        load_skill(root)
     except SuiteError as error:
-        yield f"{error}", "error"
-        return
-    if not has_cases:
-        findings.append(
-            Finding("warning", root / SKILL_FILE, None, f"no cases: looked for {Native.file} beside it")
-        )
-    for finding in findings:
-        yield str(finding), finding.level
+        return [_error(root, str(error))]
+    if (root / Native.file).is_file():
+        try:
+            suite = load_suite(root, [Native()], scorers)
+        except SuiteError as error:
+            cases.append(_error(root, str(error)))
+    else:
+        cases.append(from_sentence("warning", no_cases(root, [Native()]), root))
+    return [*lint_skill(root, suite, models), *cases]
+
+
+def _error(root: Path, sentence: str) -> Finding:
+    paths = (root / SKILL_FILE, root / Native.file, root)
+    path = next((path for path in paths if sentence.startswith(shown(path))), root)
+    return from_sentence("error", sentence, path)
+
+
+def _same_names(roots: Sequence[Path]) -> Iterator[Finding]:
+    seen: dict[str, Path] = {}
+    for root in roots:
+        try:
+            name = load_skill(root).name
+        except SuiteError:
+            continue  # said already
+        other = seen.setdefault(name, root)
+        if other != root:
+            words = (
+                f"the skill is called '{name}', as is the one in {shown(other)}: give each a name of its own"
+            )
+            yield Finding("error", root / SKILL_FILE, None, words)
 
 
 def _roots(path: Path) -> list[Path]:
-    if path.name == SKILL_FILE:
-        path = path.parent
-    if not path.is_dir():
-        raise UpskillError(f"{shown(path)}: no such folder")
-    found = sorted({file.parent for name in (SKILL_FILE, Native.file) for file in path.rglob(name)})
+    if not path.exists():
+        raise UpskillError(f"{shown(path)}: no such file or folder")
+    folder = path if path.is_dir() else path.parent
+    if not path.is_dir() and path.name not in (SKILL_FILE, Native.file):
+        raise UpskillError(f"{shown(path)}: neither a skill's folder nor its {SKILL_FILE} or {Native.file}")
+    found = sorted(_below(folder)) if path.is_dir() else [folder]
     if not found:
         raise UpskillError(f"{shown(path)}: no skill there: a skill is a folder with {SKILL_FILE}")
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for name, folders, files in os.walk(folder):
+        folders[:] = [inner for inner in folders if inner not in _SKIPPED]
+        if SKILL_FILE in files or Native.file in files:
+            yield Path(name)

@@ -1,26 +1,20 @@
-"""upskill.yaml, and what a model's name on the command line stands for."""
+"""What a model's name stands for: upskill.yaml, the built-in names, and `provider:model-id`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field, StringConstraints, ValidationError
 
 from pytest_upskill.errors import ConfigError, at, listing, nearest
-from pytest_upskill.options import CONFIG_FILE, config_path
-from pytest_upskill.suite.schema import GateModel, Strict, explain
-from pytest_upskill.suite.text import line_of, read_text, shown
-from pytest_upskill.types import JSON, GateConfig, Model, Price
+from pytest_upskill.suite.places import dotted
+from pytest_upskill.suite.text import read_text, shown
+from pytest_upskill.types import GateConfig, Model
 
-if TYPE_CHECKING:
-    from pytest_upskill.options import Settings
-
+CONFIG_FILE = "upskill.yaml"
 _REMOTE = ("openai", "anthropic")
-_DIRECT = re.compile(r"(?P<provider>[a-z][a-z0-9_-]*):(?P<model>[^@\s]+)(@(?P<url>https?://\S+))?")
+_DIRECT = re.compile(r"(?P<provider>[^\s:]+):(?P<model>\S+?)(@(?P<url>https?://\S+))?")
 _LLAMA_SERVER = "http://localhost:8080/v1"
 # Names that need no upskill.yaml. Whoever wants other parameters configures the name there.
 ALIASES = {
@@ -33,69 +27,82 @@ ALIASES = {
     "gpt-5.4-nano": Model("gpt-5.4-nano", "openai", "gpt-5.4-nano"),
     "glm": Model("glm", "openai", "unsloth/GLM-4.7-Flash-GGUF:Q4_0", base_url=_LLAMA_SERVER),
 }
-ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class _Price(Strict):
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-
-
-class _Model(Strict):
-    provider: str
-    model: str = ""
-    base_url: str | None = None
-    api_key_env: str | None = None
-    concurrency: int = Field(default=16, ge=1)
-    timeout: float = Field(default=120, gt=0)
-    price: _Price | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = None
-    seed: int | None = None
-    parameters: dict[str, Any] = {}
-
-
-class _File(Strict):
-    default_models: list[str] = []
-    models: dict[ModelName, _Model] = {}
-    gates: dict[str, GateModel] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """upskill.yaml as it was read; empty where there is none."""
 
-    path: Path | None
-    default_models: tuple[str, ...]
-    models: dict[str, Model]
-    gates: dict[str, GateConfig]
+    path: Path | None = None
+    default_models: tuple[str, ...] = ()
+    models: Mapping[str, Model] = field(default_factory=dict)
+    gates: Mapping[str, GateConfig] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that need no `provider:`."""
+        return tuple({**ALIASES, **self.models})
+
+    def says(self, keys: Sequence[str | int], message: str) -> str:
+        """Return the message with the file, the line and the key before it."""
+        if self.path is None:
+            return message
+        from pytest_upskill.config_file import line_in
+
+        where = at(shown(self.path), line_in(read_text(self.path), keys))
+        return f"{where}: {dotted(keys)}: {message}"
+
+
+def config_path(rootdir: Path) -> Path | None:
+    """Return the upskill.yaml of the rootdir or of the nearest folder above it."""
+    return next(
+        (path for folder in (rootdir, *rootdir.parents) if (path := folder / CONFIG_FILE).is_file()), None
+    )
 
 
 def load_config(rootdir: Path) -> Config:
     """Read upskill.yaml from the rootdir or the nearest folder above it.
 
     Raises:
-        ConfigError: with file, line and key.
+        UpskillError: with file, line and key.
     """
     path = config_path(rootdir)
     if path is None:
-        return Config(None, (), {}, {})
-    file = _validated(path)
-    models = {name: _model(name, entry) for name, entry in file.models.items()}
-    gates = {name: gate.config() for name, gate in file.gates.items()}
-    return Config(path, tuple(dict.fromkeys(file.default_models)), models, gates)
+        return Config()
+    # pydantic and PyYAML are imported where there is a file to read.
+    from pytest_upskill.config_file import read_config
+
+    return read_config(path)
 
 
-def resolve(
-    names: Collection[str], config: Config, settings: Settings, providers: Collection[str]
+def choose(
+    names: Collection[str] | None,
+    config: Config,
+    providers: Collection[str],
+    *,
+    base_url: str | None = None,
+    timeout: float | None = None,
 ) -> list[Model]:
-    """Return the models for names given on the command line, in the ini file or in `default_models`.
+    """Return the models that a run measures.
+
+    Args:
+        names: from the command line or the ini file; None for the `default_models` of upskill.yaml.
+        config: upskill.yaml.
+        providers: the names of those that are registered.
+        base_url: for models of a remote provider that name none.
+        timeout: seconds, for all models.
 
     Raises:
         ConfigError: a name is unknown, or two names have the same id in a test's name.
     """
-    models = [_with_settings(_resolved(name, config, providers), settings) for name in names]
+    models = []
+    for index, name in enumerate(config.default_models if names is None else names):
+        try:
+            model = _resolved(name, config, providers)
+        except _Unknown as error:
+            keys = ("default_models", index)
+            raise ConfigError(str(error) if names is not None else config.says(keys, str(error))) from None
+        models.append(_adjusted(model, base_url, timeout))
     ids = [model.name for model in models]
     twice = next((name for name in ids if ids.count(name) > 1), None)
     if twice:
@@ -103,80 +110,36 @@ def resolve(
     return models
 
 
+class _Unknown(Exception):
+    pass
+
+
 def _resolved(name: str, config: Config, providers: Collection[str]) -> Model:
-    known = config.models.get(name) or ALIASES.get(name)
-    if known:
-        _known_provider(known, providers)
-        return known
+    configured = config.models.get(name)
+    if configured is not None:
+        if configured.provider not in providers:
+            words = _unknown_provider(configured.provider, providers)
+            raise ConfigError(config.says(["models", name, "provider"], words))
+        return configured
+    if name in ALIASES:
+        return ALIASES[name]
     direct = _DIRECT.fullmatch(name)
     if direct and direct["provider"] in providers:
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{direct['provider']}-{direct['model']}").strip("-")
         return Model(label, direct["provider"], direct["model"], base_url=direct["url"])
-    names = {**ALIASES, **config.models}
-    raise ConfigError(
-        f"unknown model '{name}'{nearest(name, names)}: known are {listing(names)}; "
+    if direct and nearest(direct["provider"], providers):
+        raise _Unknown(f"unknown model '{name}': {_unknown_provider(direct['provider'], providers)}")
+    raise _Unknown(
+        f"unknown model '{name}'{nearest(name, config.names)}: known are {listing(config.names)}; "
         f"or write provider:model-id[@base_url] with a provider of {listing(providers)}"
     )
 
 
-def _known_provider(model: Model, providers: Collection[str]) -> None:
-    if model.provider not in providers:
-        hint = nearest(model.provider, providers)
-        raise ConfigError(
-            f"model '{model.name}': unknown provider '{model.provider}'{hint}: known are {listing(providers)}"
-        )
+def _unknown_provider(name: str, providers: Collection[str]) -> str:
+    return f"unknown provider '{name}'{nearest(name, providers)}: known are {listing(providers)}"
 
 
-def _with_settings(model: Model, settings: Settings) -> Model:
-    if settings.base_url and model.provider in _REMOTE and model.base_url is None:
-        model = replace(model, base_url=settings.base_url)
-    return replace(model, timeout=settings.timeout) if settings.timeout else model
-
-
-def _model(name: str, entry: _Model) -> Model:
-    parameters: dict[str, JSON] = dict(entry.parameters)
-    for key in ("max_tokens", "temperature", "top_p", "seed"):
-        if getattr(entry, key) is not None:
-            parameters[key] = getattr(entry, key)
-    return Model(
-        name=name,
-        provider=entry.provider,
-        model=entry.model or name,
-        parameters=parameters,
-        base_url=entry.base_url,
-        api_key_env=entry.api_key_env,
-        concurrency=entry.concurrency,
-        timeout=entry.timeout,
-        price=Price(entry.price.input, entry.price.output) if entry.price else None,
-    )
-
-
-def _validated(path: Path) -> _File:
-    import yaml
-
-    text = read_text(path)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = at(shown(path), mark.line + 1, mark.column + 1) if mark else shown(path)
-        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
-    try:
-        file = _File.model_validate(data if data is not None else {})
-    except ValidationError as error:
-        keys, sentence = explain(error, _File)
-        raise ConfigError(_placed(path, text, keys, sentence)) from None
-    for keys, sentence in _mistakes(file):
-        raise ConfigError(_placed(path, text, keys, sentence))
-    return file
-
-
-def _mistakes(file: _File) -> Iterator[tuple[list[str | int], str]]:
-    for name in file.models:
-        if name.endswith(("with_skill", "without_skill", "old_skill")):
-            yield ["models", name], "a model's name must not end like an arm"
-
-
-def _placed(path: Path, text: str, keys: list[str | int], sentence: str) -> str:
-    name = ".".join(str(key) for key in keys)
-    return f"{at(shown(path), line_of(text, keys))}: {f'{name}: ' if name else ''}{sentence}"
+def _adjusted(model: Model, base_url: str | None, timeout: float | None) -> Model:
+    if base_url and model.provider in _REMOTE and model.base_url is None:
+        model = replace(model, base_url=base_url)
+    return replace(model, timeout=timeout) if timeout else model

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
+
+_LONGEST = 1000
 
 
 class UpskillError(Exception):
     """A mistake that the user can mend. Its text is shown without a traceback."""
 
 
-class ConfigError(UpskillError):
+class FileMistake(UpskillError):
+    """A mistake in what a person wrote. One printable line, whatever the file holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class ConfigError(FileMistake):
     """An option, an ini value or upskill.yaml is wrong."""
 
 
-class SuiteError(UpskillError):
+class SuiteError(FileMistake):
     """A skill or its cases cannot be read."""
 
 
@@ -38,6 +46,12 @@ class ScorerError(UpskillError):
     """A reply could not be judged: the sample is an error, not a miss."""
 
 
+def one_line(text: str) -> str:
+    """Return a text of at most 1000 characters with all that does not print (line ends too) escaped."""
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[: _LONGEST + 1])
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
+
+
 def at(path: Path | str, line: int | None = None, column: int | None = None) -> str:
     """Return `path:line:column` as far as they are known."""
     return ":".join(str(part) for part in (path, line, column) if part is not None)
@@ -45,6 +59,8 @@ def at(path: Path | str, line: int | None = None, column: int | None = None) -> 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the known word that is nearest, or nothing."""
+    import difflib
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{found[0]}'?)" if found else ""
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_upskill.types import CacheMode, GateMode
+from pytest_upskill.errors import one_line
+from pytest_upskill.suite import MOST_RUNS
 
-CONFIG_FILE = "upskill.yaml"
-
-
-def config_path(rootdir: Path) -> Path | None:
-    """Return the upskill.yaml of the rootdir or of the nearest folder above it."""
-    return next(
-        (path for folder in (rootdir, *rootdir.parents) if (path := folder / CONFIG_FILE).is_file()), None
-    )
+if TYPE_CHECKING:
+    from pytest_upskill.types import CacheMode, GateMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +39,16 @@ def parse_models(text: str) -> list[str]:
     """Split `haiku,glm`; an empty list is a mistake."""
     names = _words(text)
     if not names:
-        raise pytest.UsageError("--upskill-models: name at least one model, such as --upskill-models=reader")
+        raise ValueError("name at least one model, such as reader")
     return names
 
 
 def parse_runs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise pytest.UsageError(
-            f"--upskill-runs: {text!r} is not a number of runs: give a whole number of at least 1"
-        )
-    return int(text)
+    """Return a number of runs; the bound keeps a slip of the finger from filling the memory."""
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > len(str(MOST_RUNS)) or not 1 <= int(digits) <= MOST_RUNS:
+        raise ValueError(f"{text!r} is not a number of runs: give a whole number from 1 to {MOST_RUNS}")
+    return int(digits)
 
 
 def parse_timeout(text: str) -> float:
@@ -62,22 +57,36 @@ def parse_timeout(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise pytest.UsageError(f"--upskill-timeout: {text!r} is not a time: give seconds above 0")
+        raise ValueError(f"{text!r} is not a time: give seconds above 0")
     return seconds
 
 
-def _choice(flag: str, choices: tuple[str, ...]) -> Callable[[str], str]:
+def parse_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or any(letter.isspace() for letter in text):
+        raise ValueError(f"{text!r} is not the address of a server: give http://... or https://...")
+    return text
+
+
+def parse_folder(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError("give the name of a folder")
+    return text
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise pytest.UsageError(f"{flag}: {text!r} is not one of {', '.join(choices)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
         return text
 
     return parse
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A flag `--upskill-<name>` and its ini twin `upskill_<name>`; `many` ini values are a list."""
+class Option(NamedTuple):
+    """A flag `--upskill-<name>` and its ini twin `upskill_<name>`; `many` ini values are a list.
+
+    `parse` raises `ValueError` with the rest of a sentence that begins with the flag or the ini key.
+    """
 
     name: str
     metavar: str
@@ -94,20 +103,36 @@ class Option:
     def dest(self) -> str:
         return f"upskill_{self.name.replace('-', '_')}"
 
+    def from_flag(self, text: str) -> Any:  # noqa: ANN401 - each option has a type of its own
+        return self.read(text, self.flag)
+
+    def read(self, text: str, place: str) -> Any:  # noqa: ANN401
+        """Return the value that a text stands for.
+
+        Raises:
+            pytest.UsageError: it stands for none; `place` says where it was written.
+        """
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            raise pytest.UsageError(one_line(f"{place}: {error}")) from None
+
 
 OPTIONS = (
     Option("models", "NAMES", parse_models, "Models to measure, separated by commas: names of upskill.yaml, "
            "built-in names (reader, haiku, ...) or provider:model-id[@base_url]", many=True),
     Option("runs", "N", parse_runs, "Runs of each case, model and arm (default: the case file's, else 1)"),
-    Option("cache", "MODE", _choice("--upskill-cache", ("auto", "replay", "refresh", "off")),
-           "Replies on disk: auto uses and adds, replay makes no call, refresh asks again, off ignores them", "auto"),
-    Option("cache-dir", "DIR", str, "Folder of the store (default: .upskill in the rootdir)", ".upskill"),
-    Option("gate", "MODE", _choice("--upskill-gate", ("judge", "strict", "off")),
+    Option("cache", "MODE", _choice("auto", "replay", "refresh", "off"),
+           "Replies on disk: auto uses and adds, replay makes no call, refresh asks again, off ignores them",
+           "auto"),
+    Option("cache-dir", "DIR", parse_folder, "Folder of the store (default: .upskill in the rootdir)",
+           ".upskill"),
+    Option("gate", "MODE", _choice("judge", "strict", "off"),
            "judge decides on intervals, strict fails on any miss with the skill, off never fails", "judge"),
-    Option("base-url", "URL", str, "Address of the server for models of the openai or anthropic provider "
-           "that name none"),
+    Option("base-url", "URL", parse_url, "Address of the server for models of the openai or anthropic "
+           "provider that name none"),
     Option("timeout", "SECONDS", parse_timeout, "Time limit of one call (default: upskill.yaml's, else 120)"),
-    Option("report", "DIR", str, "Write results.json into this folder"),
+    Option("report", "DIR", parse_folder, "Write results.json into this folder"),
 )  # fmt: skip
 
 
@@ -118,7 +143,7 @@ def add_options(parser: pytest.Parser) -> None:
             option.flag,
             dest=option.dest,
             metavar=option.metavar,
-            type=option.parse,
+            type=option.from_flag,
             default=None,
             help=option.help,
         )
@@ -162,8 +187,12 @@ def _value(config: pytest.Config, option: Option) -> Any:  # noqa: ANN401 - each
     given = config.getoption(option.dest)
     if given is not None:
         return given
-    ini = config.getini(option.dest)
+    try:
+        ini = config.getini(option.dest)
+    except (TypeError, ValueError) as error:  # pytest 9.0 on a value of another type in [tool.pytest]
+        raise pytest.UsageError(one_line(str(error))) from None
     text = ",".join(map(str, ini)) if option.many else str(ini or "")
-    if not text:
-        return option.parse(option.default) if option.default else None
-    return option.parse(text)
+    if text.strip():
+        place = f"{config.inipath.name}: {option.dest}" if config.inipath else option.dest
+        return option.read(text, place)
+    return option.parse(option.default) if option.default else None

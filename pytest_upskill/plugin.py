@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from pytest_upskill.session.broker import Broker
 
 _BROKER: pytest.StashKey[Broker] = pytest.StashKey()
-_SUFFIXES = (".json", ".jsonl", ".md", ".yaml", ".yml", ".toml", ".txt")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,7 +50,11 @@ def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:
-    if file_path.suffix not in _SUFFIXES:
+    if file_path.suffix == ".py":
+        return None
+    from pytest_upskill.session.registry import registry
+
+    if file_path.name not in registry(parent.config).file_names:
         return None
     from pytest_upskill.session import start
 

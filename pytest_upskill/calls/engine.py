@@ -68,12 +68,12 @@ class Engine:
     a sample that somebody waits for jumps the queue.
 
     Args:
-        make_measurer: called on the loop, with what is to be called once an SDK has been imported.
+        make_measurer: called on the loop.
         window: how many samples are begun ahead of the last one asked for; None for all.
     """
 
     def __init__(
-        self, make_measurer: Callable[[Callable[[], None]], Measurer], window: int | None = None
+        self, make_measurer: Callable[[], Measurer], window: int | None = None
     ) -> None:
         self._make_measurer = make_measurer
         self._window = window
@@ -202,8 +202,8 @@ class Engine:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self.measurer = self._make_measurer(self.quiet.hush_loggers)
-        self.quiet.hush_loggers()
+        self.measurer = self._make_measurer()
+        self.quiet.hush_logging()
         self._ready.set()
         await self._stop.wait()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

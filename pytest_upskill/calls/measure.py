@@ -87,14 +87,12 @@ class Measurer:
         isolation: Isolation,
         store: Store | None,
         mode: CacheMode,
-        opened: Callable[[], None],
     ) -> None:
         self._requests = requests
         self._providers = providers
         self._scorers = scorers
         self._store = store
         self._mode = mode
-        self._opened = opened
         self._isolation = isolation
         self._flights: dict[bytes, asyncio.Future[tuple[Reply, bool]]] = {}
         self._clients: dict[str, asyncio.Future[None]] = {}
@@ -187,7 +185,6 @@ class Measurer:
             self.down[model.name] = error
             raise
         self._open.append(provider)
-        self._opened()
 
     async def _scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
         context = ScoringContext(sample.suite.skill.root, sample.case)

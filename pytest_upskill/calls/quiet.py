@@ -17,7 +17,6 @@ _NOTES: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
     "pytest_upskill_notes", default=None
 )
 _MOST_NOTES = 50
-_FAMILIES = ("openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "asyncio")
 
 
 @contextmanager
@@ -43,7 +42,7 @@ class Quiet:
     def __init__(self) -> None:
         self.thread: int | None = None
         self._entry = ("ignore", self, Warning, None, 0)
-        self._loggers: list[logging.Logger] = []
+        self._handlers: list[logging.Handler] = []
 
     def _ours(self) -> bool:
         # Work that a sample hands to another thread, such as an import, carries the sample's context.
@@ -64,13 +63,12 @@ class Quiet:
         _note(f"WARNING {text}")
         return True
 
-    def hush_loggers(self) -> None:
-        """Divert the loggers that the SDKs have made by now; each only for the engine's thread."""
-        for name in list(logging.root.manager.loggerDict):
-            logger = logging.getLogger(name)
-            if name.split(".")[0] in _FAMILIES and logger not in self._loggers:
-                logger.addFilter(self)
-                self._loggers.append(logger)
+    def hush_logging(self) -> None:
+        """Divert what would reach the root logger's handlers; to be repeated where pytest adds its own."""
+        for handler in logging.root.handlers:
+            if self not in handler.filters:
+                handler.addFilter(self)
+                self._handlers.append(handler)
 
     def hush_warnings(self) -> None:
         """Put our filter in front; to be repeated inside each `catch_warnings` that pytest opens."""
@@ -79,9 +77,9 @@ class Quiet:
             filters.insert(0, self._entry)
 
     def restore(self) -> None:
-        for logger in self._loggers:
-            logger.removeFilter(self)
-        self._loggers.clear()
+        for handler in self._handlers:
+            handler.removeFilter(self)
+        self._handlers.clear()
         filters = self._filters()
         while self._entry in filters:
             filters.remove(self._entry)

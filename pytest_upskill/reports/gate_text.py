@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from pytest_upskill.reports.plan import counted
@@ -13,6 +14,7 @@ from pytest_upskill.verdicts.result import GateResult
 _MOST_MISSES = 10
 _MOST_LINES = 8
 _MOST_COLUMNS = 100
+_WIDTH = 80
 
 
 def failure(
@@ -29,11 +31,12 @@ def failure(
     gate = result.gate
     word = result.decision.word if result.decision else "failed"
     lines = [f"{gate.suite.skill.name} on {gate.model.name}: gate {word}"]
-    lines += [f"  {reason}" for reason in (result.decision.reasons if result.decision else ())]
+    said = [*(result.decision.reasons if result.decision else ())]
     if gate.model.name in down:
-        lines.append(f"  {down[gate.model.name]}")
-    if result.verdict is not None:
-        lines.append(f"  {result.verdict.phrase}")
+        said.append(down[gate.model.name])
+    if result.verdict is not None and not any(result.verdict.phrase in reason for reason in said):
+        said.append(result.verdict.phrase)
+    lines += [line for text in said for line in _wrapped(text)]
     misses = [s for s in gate.samples if s.arm == WITH and s in outcomes and _missed(outcomes[s])]
     most = len(misses) if verbose else _MOST_MISSES
     for sample in misses[:most]:
@@ -46,6 +49,12 @@ def failure(
     if misses:
         lines += ["", f"  cases: {shown(gate.suite.first.path)}"]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _missed(outcome: Outcome) -> bool:

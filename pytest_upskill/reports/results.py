@@ -23,7 +23,7 @@ FILE = "results.json"
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """What a document is made of. `started` is in seconds since the epoch, `seconds` how long the run took."""
+    """What a document is made of. `started` is in seconds since the epoch; the run took `seconds`."""
 
     rootdir: Path
     started: float

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_upskill.reports.plan import counted
-from pytest_upskill.suite.lint import Finding
+from pytest_upskill.suite.findings import Finding
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.types import WITH, Outcome
 from pytest_upskill.verdicts.result import GateResult
@@ -58,9 +59,19 @@ def summary(
     lines = [*_table(results, look.width)]
     if look.verbosity > 0:
         lines += _case_lines(results, outcomes)
+    notes: list[Line] = []
     if look.verbosity >= 0:
-        lines += [*_notes(results, down), *_case_health(results, outcomes), *_lint(findings)]
-    return [*lines, *_gates(results)]
+        notes = [*_notes(results, down), *_case_health(results, outcomes), *_lint(findings)]
+    return [*lines, *_wrapped([*notes, *_gates(results)], look.width)]
+
+
+def _wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
+    for line in lines:
+        indent = " " * (len(line.text) - len(line.text.lstrip()) + 2)
+        for part in textwrap.wrap(
+            line.text, max(width, 40), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        ):
+            yield Line(part, line.markup)
 
 
 def _table(results: Sequence[GateResult], width: int) -> Iterator[Line]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 Properties = tuple[tuple[str, str], ...]
+Place = tuple[str, str]  # a skill's absolute folder, and the id of a sample or gate of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def from_dict(data: dict[str, Any]) -> Answer:
 class Source(Protocol):
     """Where items get their answers: the controller itself, or in a worker the way to it."""
 
-    def sample(self, root: str, name: str) -> Answer:
-        """Wait for a sample, named by its skill's absolute folder and its id."""
+    def sample(self, place: Place) -> Answer:
+        """Wait for a sample."""
 
-    def gate(self, root: str, name: str) -> Answer:
+    def gate(self, place: Place) -> Answer:
         """Wait for a gate."""

@@ -90,7 +90,7 @@ class Broker:
             return
         ask = controller.sample if message["ask"] == "sample" else controller.gate
         try:
-            answer = ask(message["root"], message["name"])
+            answer = ask((message["root"], message["name"]))
         except Exception as error:  # noqa: BLE001 - the worker must get an answer
             connection.send_bytes(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
             return

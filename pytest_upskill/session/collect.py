@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_upskill.config import config_path
 from pytest_upskill.errors import UpskillError
-from pytest_upskill.options import config_path
-from pytest_upskill.session.answers import Answer, Source
+from pytest_upskill.session.answers import Answer, Place, Source
 from pytest_upskill.session.library import CHOOSE, Library
+from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.matrix import Gate, Sample
-from pytest_upskill.suite.skill import SKILL_FILE
 
 if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
@@ -49,8 +50,14 @@ class SkillItem(pytest.Item):
         if self.answer is not None and self.answer.failure is not None:
             raise GateFailed(self.answer.failure)
 
+    @property
+    @abstractmethod
+    def place(self) -> Place:
+        """Where the item stands in the matrix of its skill."""
+
+    @abstractmethod
     def ask(self, source: Source) -> Answer:
-        raise pytest.UsageError(f"{type(self).__name__} cannot be asked")
+        """Wait for the answer."""
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:  # noqa: ANN401
         if isinstance(excinfo.value, GateFailed):
@@ -67,8 +74,12 @@ class SampleItem(SkillItem):
         # One set for all samples of a case: at 100,000 items a set for each would cost more than the rest.
         self.extra_keyword_matches = keywords
 
+    @property
+    def place(self) -> Place:
+        return str(self.sample.suite.skill.root), self.name
+
     def ask(self, source: Source) -> Answer:
-        return source.sample(str(self.sample.suite.skill.root), self.name)
+        return source.sample(self.place)
 
 
 class GateItem(SkillItem):
@@ -78,8 +89,12 @@ class GateItem(SkillItem):
         super().__init__(**kwargs)
         self.gate = gate
 
+    @property
+    def place(self) -> Place:
+        return str(self.gate.suite.skill.root), self.name
+
     def ask(self, source: Source) -> Answer:
-        return source.gate(str(self.gate.suite.skill.root), self.name)
+        return source.gate(self.place)
 
 
 class Notice(pytest.Item):

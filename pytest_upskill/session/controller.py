@@ -17,15 +17,13 @@ from pytest_upskill.reports import gate_text, junit
 from pytest_upskill.reports.plan import Plan, make_plan
 from pytest_upskill.reports.results import RunData
 from pytest_upskill.scorers.isolate import Judges
-from pytest_upskill.session.answers import Answer
+from pytest_upskill.session.answers import Answer, Place
 from pytest_upskill.session.library import Library
 from pytest_upskill.session.rules import rules_for
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, build, skill_block
 from pytest_upskill.types import Arm, Case, Outcome
 from pytest_upskill.verdicts.result import GateResult, evaluate, failed_by_plugin
-
-Place = tuple[str, str]  # a skill's absolute folder and the id of a sample or gate
 
 
 class Controller:
@@ -55,7 +53,7 @@ class Controller:
 
     @cached_property
     def engine(self) -> Engine:
-        def make_measurer(opened: Callable[[], None]) -> Measurer:
+        def make_measurer() -> Measurer:
             library = self.library
             return Measurer(
                 self.requests,
@@ -64,7 +62,6 @@ class Controller:
                 Judges(),
                 self.store,
                 library.settings.cache,
-                opened,
             )
 
         stops_early = bool(self.config.getoption("maxfail", 0))
@@ -76,8 +73,14 @@ class Controller:
         return self.engine.outcomes
 
     def select(self, places: Iterable[Place]) -> None:
-        """Take note of the items that will run, in their order."""
+        """Take note of the items that will run, in their order.
+
+        Raises:
+            UpskillError: a skill has changed under the run, or the store cannot be used.
+        """
         with self._lock:
+            if self.store is not None:
+                self.store.present([])
             for place in places:
                 self._load(place[0])
                 if place in self._samples:
@@ -101,8 +104,8 @@ class Controller:
         present = self.store.present(list(keys)) if self.store and mode in ("auto", "replay") else set()
         return make_plan(wanted, list(self.selected_gates), len(keys), len(present), self._deterministic)
 
-    def sample(self, root: str, name: str) -> Answer:
-        sample = self._samples[root, name]
+    def sample(self, place: Place) -> Answer:
+        sample = self._samples[place]
         try:
             outcome = self.engine.outcome(sample)
         except EngineStopped as error:
@@ -116,8 +119,8 @@ class Controller:
             log=outcome.log,
         )
 
-    def gate(self, root: str, name: str) -> Answer:
-        gate = self._gates[root, name]
+    def gate(self, place: Place) -> Answer:
+        gate = self._gates[place]
         try:
             result = self._decided(gate)
         except EngineStopped as error:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_upskill.errors import SuiteError
 from pytest_upskill.reports import junit, terminal
+from pytest_upskill.suite import SKILL_FILE
+from pytest_upskill.suite.findings import Finding, from_sentence
 from pytest_upskill.suite.lint import lint_skill
 
 if TYPE_CHECKING:
@@ -39,10 +42,22 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter) -> None
         width=reporter._tw.fullwidth,  # noqa: SLF001 - no public way to it
         verbosity=config.get_verbosity(),
     )
-    findings = [finding for suite in controller.suites() for finding in lint_skill(suite.skill.root, suite)]
+    findings = _lint(controller)
     reporter.write_sep("=", "skill lift")
     for line in terminal.summary(results, controller.outcomes, controller.down, findings, look):
         reporter.write_line(line.text, **line.markup)
     folder = controller.library.settings.report
     if folder is not None:
         reporter.write_line(f"report: {folder}")
+
+
+def _lint(controller: Controller) -> list[Finding]:
+    library = controller.library
+    models = {*library.file.names, *(model.name for model in library.models)}
+    found: list[Finding] = []
+    for suite in controller.suites():
+        try:
+            found += lint_skill(suite.skill.root, suite, models)
+        except SuiteError as error:  # the file has changed under the run
+            found.append(from_sentence("error", str(error), suite.skill.root / SKILL_FILE))
+    return found

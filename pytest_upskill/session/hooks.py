@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_upskill.errors import UpskillError
+from pytest_upskill.session.answers import Place
 from pytest_upskill.session.collect import GateItem, Notice, SampleItem, SkillItem
 
 if TYPE_CHECKING:
@@ -16,17 +18,8 @@ if TYPE_CHECKING:
 NAME = "upskill-session"
 
 
-def _rank(item: pytest.Item) -> int:
-    return 2 if isinstance(item, GateItem) else 1 if isinstance(item, SampleItem) else 0
-
-
-def _places(items: Sequence[pytest.Item]) -> list[tuple[str, str]]:
-    return [
-        (str(owner.suite.skill.root), item.name)
-        for item in items
-        if isinstance(item, SampleItem | GateItem)
-        for owner in [item.sample if isinstance(item, SampleItem) else item.gate]
-    ]
+def _places(items: Sequence[pytest.Item]) -> list[Place]:
+    return [item.place for item in items if isinstance(item, SkillItem)]
 
 
 class ItemHooks:
@@ -36,9 +29,18 @@ class ItemHooks:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
         """Keep ordinary tests first, in the order that others gave them; then samples, then gates."""
         yield
-        once = {item.nodeid: item for item in items if isinstance(item, SkillItem | Notice)}
-        items[:] = [item for item in items if once.get(item.nodeid, item) is item]
-        items.sort(key=_rank)
+        samples: dict[Place, pytest.Item] = {}
+        gates: dict[Place, pytest.Item] = {}
+        others = []
+        for item in items:
+            # By its place and not its node id: one skill may be named twice, and two trees can have one id.
+            if isinstance(item, SampleItem):
+                samples.setdefault(item.place, item)
+            elif isinstance(item, GateItem):
+                gates.setdefault(item.place, item)
+            else:
+                others.append(item)
+        items[:] = [*others, *samples.values(), *gates.values()]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -103,7 +105,10 @@ class ControllerHooks(ItemHooks):
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if not session.config.option.collectonly and not session.testsfailed:
-            self._controller.select(_places(session.items))
+            try:
+                self._controller.select(_places(session.items))
+            except UpskillError as error:
+                raise pytest.UsageError(str(error)) from None
 
     def pytest_report_collectionfinish(self) -> list[str]:
         return self._plan_lines()
@@ -122,6 +127,10 @@ class ControllerHooks(ItemHooks):
         if isinstance(item, SkillItem):
             self._controller.engine.quiet.hush_warnings()
         return (yield)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if isinstance(item, SkillItem):
+            self._controller.engine.quiet.hush_logging()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and hasattr(report, "upskill"):

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_upskill import options
 from pytest_upskill.errors import SuiteError
-from pytest_upskill.session.registry import Registry
+from pytest_upskill.session.registry import registry
 from pytest_upskill.suite.loading import load_suite, no_cases
 from pytest_upskill.suite.matrix import Matrix, Suite, build
 from pytest_upskill.suite.text import shown
@@ -34,7 +34,7 @@ class Library:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self.registry = Registry(config)
+        self.registry = registry(config)
         self._matrices: dict[Path, Matrix] = {}
         self._roots: dict[Path, Path] = {}
         self._named: dict[str, Path] = {}
@@ -51,10 +51,16 @@ class Library:
 
     @cached_property
     def models(self) -> list[Model]:
-        from pytest_upskill.config import resolve
+        from pytest_upskill.config import choose
 
-        names = self.settings.models or self.file.default_models
-        return resolve(names, self.file, self.settings, self.registry.providers)
+        settings = self.settings
+        return choose(
+            settings.models,
+            self.file,
+            self.registry.providers,
+            base_url=settings.base_url,
+            timeout=settings.timeout,
+        )
 
     @cached_property
     def providers(self) -> dict[str, Provider]:

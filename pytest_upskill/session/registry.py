@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import pytest
 
 from pytest_upskill import builtin
+from pytest_upskill.suite import SKILL_FILE
 
 if TYPE_CHECKING:
     from pytest_upskill.types import JSON, Dialect, ProviderFactory, Scorer
@@ -28,6 +29,14 @@ class _Register(Generic[T]):
         self.entries[name] = entry
 
 
+def registry(config: pytest.Config) -> Registry:
+    """Return the registry of this process."""
+    found = config.stash.get(_REGISTRY, None)
+    if found is None:
+        found = config.stash[_REGISTRY] = Registry(config)
+    return found
+
+
 class Registry:
     """The registered entries by their names, ours first."""
 
@@ -35,6 +44,11 @@ class Registry:
         self._hook = config.hook
         if not config.pluginmanager.has_plugin("upskill-builtin"):
             config.pluginmanager.register(builtin, "upskill-builtin")
+
+    @cached_property
+    def file_names(self) -> frozenset[str]:
+        """The names of files that may belong to a skill: all that is asked of a file in a suite without one."""
+        return frozenset({SKILL_FILE, *(dialect.file.rpartition("/")[2] for dialect in self.dialects.values())})
 
     @cached_property
     def dialects(self) -> dict[str, Dialect]:
@@ -59,3 +73,6 @@ class Registry:
         register: _Register[Callable[[dict[str, JSON], Path], None]] = _Register("reporter")
         self._hook.pytest_upskill_reporters(register=register)
         return register.entries
+
+
+_REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()

@@ -6,7 +6,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pytest_upskill.session.answers import Answer, from_dict
+from pytest_upskill.session.answers import Answer, Place, from_dict
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -29,11 +29,11 @@ class BrokerSource:
         self._greeting = threading.Thread(target=self._greet, name="upskill-greeting", daemon=True)
         self._greeting.start()
 
-    def sample(self, root: str, name: str) -> Answer:
-        return self._ask("sample", root, name)
+    def sample(self, place: Place) -> Answer:
+        return self._ask("sample", place)
 
-    def gate(self, root: str, name: str) -> Answer:
-        return self._ask("gate", root, name)
+    def gate(self, place: Place) -> Answer:
+        return self._ask("gate", place)
 
     def _greet(self) -> None:
         try:
@@ -43,13 +43,13 @@ class BrokerSource:
         except (OSError, EOFError):
             self._connection = None
 
-    def _ask(self, kind: str, root: str, name: str) -> Answer:
+    def _ask(self, kind: str, place: Place) -> Answer:
         if self._greeting is not None:
             self._greeting.join()
             self._greeting = None
         try:
             connection = self._connection or self._connect()
-            connection.send_bytes(json.dumps({"ask": kind, "root": root, "name": name}).encode())
+            connection.send_bytes(json.dumps({"ask": kind, "root": place[0], "name": place[1]}).encode())
             message = json.loads(connection.recv_bytes())
         except (OSError, EOFError) as error:
             self._drop()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pytest_upskill.errors import SuiteError
 from pytest_upskill.suite.matrix import Suite
+from pytest_upskill.suite.prompt import skill_block
+from pytest_upskill.suite.rules import hold_rules
 from pytest_upskill.suite.skill import load_skill
 from pytest_upskill.suite.text import shown
 from pytest_upskill.types import Dialect, Scorer
@@ -28,20 +30,15 @@ def load_suite(root: Path, dialects: Iterable[Dialect], scorers: Mapping[str, Sc
         SuiteError: something in it cannot be read, there is no case file, or two files use one id.
     """
     dialects = list(dialects)
-    skill = load_skill(root)
+    skill = load_skill(root, [dialect.file for dialect in dialects])
     files = tuple(
         dialect.read(path, scorers) for dialect in dialects if (path := root / dialect.file).is_file()
     )
     if not files:
         raise SuiteError(no_cases(root, dialects))
-    seen: dict[str, Path] = {}
-    for file in files:
-        for case in file.cases:
-            if seen.setdefault(case.id, file.path) != file.path:
-                other = shown(seen[case.id])
-                raise SuiteError(
-                    f"{shown(file.path)}: the id '{case.id}' is also used in {other}: make it unique"
-                )
+    hold_rules(files, scorers)
+    if files[0].inject == "all":
+        skill_block(skill, "all")  # read once here, where a file that cannot be read is an error of the skill
     return Suite(skill, files)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_upskill.errors import SuiteError, one_line
+from pytest_upskill.suite.text import decoded, shown
 from pytest_upskill.types import WITHOUT, Arm, Case, Skill
 
 BASE = (
@@ -23,17 +26,43 @@ class Prompt:
 
 
 def skill_block(skill: Skill, inject: Inject = "body") -> str:
-    """Return the skill as a model gets it: the body, the list of its other files, `references/` with `all`."""
-    parts = [f'<skill name="{skill.name}">', skill.body.strip()]
+    """Return the skill as a model gets it: the body, the list of its other files, `references/` with `all`.
+
+    Raises:
+        SuiteError: a reference cannot be read.
+    """
+    parts = [skill.body.strip()]
     if skill.files:
         parts.append("Files of this skill: " + ", ".join(skill.files))
     if inject == "all":
-        for name in skill.files:
-            if name.startswith("references/"):
-                text = (skill.root / name).read_text(encoding="utf-8", errors="replace")
-                parts.append(f"## {name}\n\n{text.strip()}")
-    parts.append("</skill>")
-    return "\n\n".join(parts)
+        parts += _references(skill)
+    text = "\n\n".join(parts)
+    tag = _tag(text)
+    name = one_line(skill.name).replace('"', "'")
+    return f'<{tag} name="{name}">\n\n{text}\n\n</{tag}>'
+
+
+def _references(skill: Skill) -> Iterator[str]:
+    for name in skill.files:
+        if name.startswith("references/"):
+            try:
+                text = decoded((skill.root / name).read_bytes())
+            except UnicodeDecodeError:
+                continue  # a picture: its name stands in the list of files
+            except OSError as error:
+                raise SuiteError(
+                    f"{shown(skill.root / name)}: cannot be read: {error.strerror or error}"
+                ) from None
+            yield f"## {name}\n\n{text.strip()}"
+
+
+def _tag(text: str) -> str:
+    # One that the skill itself does not close: a skill about skills stays one block.
+    tag, count = "skill", 1
+    while f"</{tag}" in text.lower():
+        count += 1
+        tag = f"skill-{count}"
+    return tag
 
 
 def user_text(case: Case) -> str:
@@ -71,4 +100,5 @@ def _fenced(name: str, text: str) -> str:
     fence = "```"
     while fence in text:
         fence += "`"
-    return f"{fence}{name}\n{text.rstrip()}\n{fence}"
+    end = "" if not text or text.endswith("\n") else "\n"
+    return f"{fence}{name}\n{text}{end}{fence}"

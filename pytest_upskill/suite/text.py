@@ -1,8 +1,7 @@
-"""Reading the text files of a skill, and the line at which a key of a JSON or YAML file stands."""
+"""Reading the text files that people write, and naming them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_upskill.errors import SuiteError, at
@@ -17,7 +16,7 @@ def shown(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file without byte order mark and with `\\n` line ends.
+    """Return the text of a UTF-8 file without byte order mark, its line ends as Unix has them.
 
     Raises:
         SuiteError: the file is not there, cannot be read or is not UTF-8.
@@ -25,47 +24,17 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SuiteError(f"{shown(path)}: cannot be read: {error.strerror}") from None
+        raise SuiteError(f"{shown(path)}: cannot be read: {error.strerror or error}") from None
     try:
-        text = data.decode("utf-8-sig")
+        return decoded(data)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        where = at(shown(path), line)
+        read = bytes(error.object)  # without the byte order mark, from which the codec does not count
+        where = at(shown(path), read.count(b"\n", 0, error.start) + 1)
         raise SuiteError(
-            f"{where}: not UTF-8 (byte 0x{data[error.start]:02x}): save the file as UTF-8"
+            f"{where}: not UTF-8 (byte 0x{read[error.start]:02x}): save the file as UTF-8"
         ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def line_of(text: str, keys: Sequence[str | int]) -> int | None:
-    """Return the 1-based line of the deepest of `keys` that stands in a JSON or YAML text.
-
-    Only asked for when there is something to complain of: it parses the text once more, with PyYAML, whose
-    nodes know their lines.
-    """
-    import yaml
-
-    try:
-        # Tabs between JSON tokens are legal; PyYAML takes them for indentation.
-        node: object = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        return None
-    line: int | None = None
-    for key in keys:
-        found = _child(node, key)
-        if found is None:
-            break
-        line, node = found
-    return line
-
-
-def _child(node: object, key: str | int) -> tuple[int, object] | None:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == str(key):
-                return name.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key].start_mark.line + 1, node.value[key]
-    return None
+def decoded(data: bytes) -> str:
+    """Return UTF-8 bytes as text without byte order mark, its line ends as Unix has them."""
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

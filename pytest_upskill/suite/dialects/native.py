@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_upskill.types import CaseFile, Scorer
+if TYPE_CHECKING:
+    from pytest_upskill.types import CaseFile, Scorer
 
 
 class Native:
