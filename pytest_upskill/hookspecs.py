@@ -91,7 +91,7 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
 
     Example:
         ```python
-        from pytest_upskill import Case, CaseFile, Check
+        from pytest_upskill.types import Case, CaseFile, Check
 
         class Lines:
             file = "cases.txt"

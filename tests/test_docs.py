@@ -96,7 +96,9 @@ def reading_server() -> Iterator[str]:
 
 def run(commands: list[Step], folder: Path, url: str | None) -> None:
     """Run the commands of a block in one shell and compare what they print with what is shown."""
-    script = "\n".join(f"(exit $rc); {step.command}\nrc=$?; printf '\\n\\036%s\\036' $rc" for step in commands)
+    script = "\n".join(
+        f"(exit $rc); {step.command}\nrc=$?; printf '\\n\\036%s\\036' $rc" for step in commands
+    )
     if url is not None:
         script = script.replace(LOCAL_SERVER, url.removeprefix("http://"))
     done = subprocess.run(
@@ -118,7 +120,9 @@ def run(commands: list[Step], folder: Path, url: str | None) -> None:
         assert code == "0" or asked, f"{step.command} ends with {code}:\n{printed[-3000:]}"
         if step.shown:
             missing = first_difference(step.shown, printed)
-            assert missing is None, f"{step.command} does not print:\n{missing}\n\nIt prints:\n{printed[-3000:]}"
+            assert missing is None, (
+                f"{step.command} does not print:\n{missing}\n\nIt prints:\n{printed[-3000:]}"
+            )
 
 
 @EVERY_PAGE

@@ -10,6 +10,8 @@ import pytest
 
 from pytest_upskill import hookspecs
 
+pytest_plugins = ["pytester"]
+
 HOOKS = [name for name in dir(hookspecs) if name.startswith("pytest_upskill_")]
 EVERY_WAY = pytest.mark.parametrize("args", [(), ("-n2",)], ids=["alone", "n2"])
 FACT = "The kettle stands in room 204."

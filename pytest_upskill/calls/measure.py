@@ -109,7 +109,7 @@ class Measurer:
             try:
                 return await self._measured(sample, log)
             except (CallError, StoreError) as error:
-                text = error.short if isinstance(error, CallError) else str(error)
+                text = _said(sample.model, error) if isinstance(error, CallError) else str(error)
                 return Outcome(error=text, log=tuple(log))
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the item must not wait for ever
                 where = f"{type(error).__name__}: {error}"
@@ -205,3 +205,9 @@ class Measurer:
             raise ScorerError(
                 f"{check.scorer}: the scorer failed: {type(error).__name__}: {error}"
             ) from error
+
+
+def _said(model: Model, error: CallError) -> str:
+    # What stops a whole model is said whole once, by the gate and the summary, and not by each sample.
+    text = error.short if error.fatal else str(error)
+    return text if text.startswith(model.name) else f"{model.name}: {text}"

@@ -52,7 +52,9 @@ def _names(body: str, first: int) -> Iterator[tuple[int, str, bool]]:
             fence = mark[1]
         else:
             yield from ((number, name, True) for name in map(_target, _targets(line)) if name)
-        yield from ((number, name, False) for name in map(_path, _PATH.findall(line)) if name)
+        yield from (
+            (number, name, False) for name in map(_path, _PATH.findall(_LINK.sub("](", line))) if name
+        )
 
 
 def _targets(line: str) -> Iterator[str]:

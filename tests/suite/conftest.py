@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Folder:
     def suite(self) -> Suite:
         return load_suite(self.root, [Native()], builtin_scorers())
 
-    def lint(self, models: Mapping[str, object] | None = None) -> list[str]:
+    def lint(self, models: Collection[str] | None = None) -> list[str]:
         suite = self.suite() if (self.root / Native.file).exists() else None
         return [str(finding) for finding in lint_skill(self.root, suite, models)]
 

@@ -95,20 +95,20 @@ def test_ids_given_by_hand_are_never_taken_by_made_ones(folder: Folder) -> None:
         ('{"cases": [\n {"input": "a" "b"}]}', f"{FILE}:2:16: not valid JSON: expecting ',' delimiter"),
         ("", f"{FILE}:1:1: not valid JSON: expecting value"),
         ("[" * 100_000, f"{FILE}: not readable: it is nested too deeply"),
-        ('{"cases": [],\n"cases": []}', f"{FILE}:2: the key 'cases' stands twice in one object: only the last would "
-         "count"),
+        ('{"cases": [],\n"cases": []}', (f"{FILE}:2: the key 'cases' stands twice in one object: only the last would "
+         "count")),
         (b'{"cases":\n"\xff"}', f"{FILE}:2: not UTF-8 (byte 0xff): save the file as UTF-8"),
         ('"cases"', f"{FILE}: must hold an object with 'cases', or a list of cases"),
         ("null", f"{FILE}: must hold an object with 'cases', or a list of cases"),
         ("{}", f"{FILE}: no 'cases': a list of {{\"input\": ..., \"expected\": ...}} is needed"),
         ('{"cases": null}', f"{FILE}: no 'cases': a list of {{\"input\": ..., \"expected\": ...}} is needed"),
-        ('{"case": []}', f"{FILE}: no 'cases': a list of {{\"input\": ..., \"expected\": ...}} is needed "
-         "(did you mean 'cases'?)"),
+        ('{"case": []}', (f"{FILE}: no 'cases': a list of {{\"input\": ..., \"expected\": ...}} is needed "
+         "(did you mean 'cases'?)")),
         ("[]", f'{FILE}: no case is in it: write at least one {{"input": ..., "expected": ...}}'),
-        ('{\n"cases": []}', f"{FILE}:2: cases: no case is in it: write at least one "
-         '{"input": ..., "expected": ...}'),
-        ('{"tests": [{}],\n"cases": [{}]}', f"{FILE}:1: tests: 'tests' and 'cases' stand side by side: put all cases "
-         "into 'cases'"),
+        ('{\n"cases": []}', (f"{FILE}:2: cases: no case is in it: write at least one "
+         '{"input": ..., "expected": ...}')),
+        ('{"tests": [{}],\n"cases": [{}]}', (f"{FILE}:1: tests: 'tests' and 'cases' stand side by side: put all cases "
+         "into 'cases'")),
         ('{"cases": {"a": 1}}', f"{FILE}:1: cases: must be a list, not an object"),
         ('{"cases": [\n1]}', f"{FILE}:2: cases[0]: must be an object, not 1"),
         ("[\n[]]", f"{FILE}:2: [0]: must be an object, not a list"),

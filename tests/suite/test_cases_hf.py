@@ -97,8 +97,10 @@ def test_verifiers_are_checks(folder: Folder, verifier: dict[str, Any], check: C
         ),
         (
             {"validator": "jsonschema"},
-            "its validator 'jsonschema' is not registered (did you mean 'json_schema'?): "
-            "pytest_upskill_scorers registers one",
+            (
+                "its validator 'jsonschema' is not registered (did you mean 'json_schema'?): "
+                "pytest_upskill_scorers registers one"
+            ),
         ),
         (
             {"verifiers": [{"type": "validator", "name": "zzz"}]},

@@ -17,7 +17,9 @@ def next_version(last: str, groups: Iterable[str]) -> str:
     released = set(groups)
     unknown = released.difference(GROUPS)
     if not released or unknown:
-        raise ValueError(f"groups must be some of {', '.join(GROUPS)}, not {', '.join(sorted(unknown)) or 'none'}")
+        raise ValueError(
+            f"groups must be some of {', '.join(GROUPS)}, not {', '.join(sorted(unknown)) or 'none'}"
+        )
     major, minor, patch = _numbers(last)
     if "Breaking" in released:
         return f"{major + 1}.0.0"

@@ -1,0 +1,106 @@
+"""The example project works as a user would run it: units, skill and gate, and the gate fails when it should."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+EXAMPLE = Path(__file__).parent.parent / "example_project"
+EVERY_WAY = pytest.mark.parametrize("args", [(), ("-n2",)], ids=["alone", "n2"])
+UNIT_TESTS = 10
+SAMPLES = 10
+GATES = 1
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    left_out = shutil.ignore_patterns(".upskill", "__pycache__", ".pytest_cache")
+    shutil.copytree(EXAMPLE, folder, ignore=left_out)
+    return folder
+
+
+def run(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a copy of the project, without the settings of the run that this test is part of."""
+    theirs = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", *args],
+        cwd=project,
+        env=theirs,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@EVERY_WAY
+def test_unit_tests_samples_and_gate_pass(project: Path, args: tuple[str, ...]) -> None:
+    result = run(project, *args)
+    assert result.returncode == 0, result.stdout
+    assert f"{UNIT_TESTS + SAMPLES + GATES} passed" in result.stdout
+    assert "gates: 1 passed" in result.stdout
+    assert re.search(r"release-notes +reader +0% +100% +\+100 ", result.stdout)
+
+
+def facts() -> list[tuple[str, str]]:
+    """Return, for each case that the reader takes, the text that it expects of the skill."""
+    cases = yaml.safe_load((EXAMPLE / "skills" / "release-notes" / "skill_meta.json").read_text())["cases"]
+    return [
+        (case["id"], case["expected"]["contains"][0])
+        for case in cases
+        if "!reader" not in case.get("models", [])
+    ]
+
+
+@EVERY_WAY
+def test_a_fact_that_is_deleted_fails_the_gate_and_names_the_case(
+    project: Path, args: tuple[str, ...]
+) -> None:
+    case, text = facts()[-1]
+    skill = project / "skills" / "release-notes" / "SKILL.md"
+    lines = skill.read_text().splitlines()
+    kept = [line for line in lines if text not in line]
+    assert len(kept) == len(lines) - 1
+    skill.write_text("\n".join(kept) + "\n")
+    result = run(project, *args)
+    assert result.returncode == 1, result.stdout
+    assert f"MISS {case}[reader-with_skill-run1]" in result.stdout
+    assert "1 failed, 20 passed" in result.stdout
+
+
+def test_every_fact_is_held_by_the_gate(project: Path) -> None:
+    skill = project / "skills" / "release-notes" / "SKILL.md"
+    whole = skill.read_text()
+    for case, text in facts():
+        skill.write_text("\n".join(line for line in whole.splitlines() if text not in line) + "\n")
+        result = run(project, "skills", "-k", "gate")
+        assert result.returncode == 1, f"{case} is not held:\n{result.stdout}"
+        assert f"MISS {case}[" in result.stdout
+
+
+def test_the_models_of_the_readme_are_configured() -> None:
+    from pytest_upskill.config import load_config
+
+    config = load_config(EXAMPLE)
+    assert config.default_models == ("reader",)
+    assert {"haiku", "glm"} <= config.models.keys()
+    assert config.gates["reader"].min_pass_rate == 1.0
+
+
+def test_the_workflow_gates_pull_requests_without_a_secret() -> None:
+    text = (EXAMPLE / ".github" / "workflows" / "skills.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+    assert "secrets" not in str(jobs["reader"])
+    assert jobs["reader"]["steps"][-1]["run"].startswith("pytest skills --upskill-models=reader")
+    # A job cannot ask for a secret in its own `if`: each step has to.
+    assert all(step.get("if") == "env.ANTHROPIC_API_KEY != ''" for step in jobs["haiku"]["steps"])

@@ -1,0 +1,168 @@
+"""Options and their ini twins, read by a real pytest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_upskill.options import OPTIONS
+
+CONFTEST = """
+import json
+from pytest_upskill import options
+
+def pytest_collection_finish(session):
+    settings = options.settings(session.config)
+    values = {name: str(getattr(settings, name)) for name in settings.__slots__}
+    (session.config.rootpath / "settings.json").write_text(json.dumps(values))
+"""
+DEFAULTS = {
+    "models": "None",
+    "runs": "None",
+    "cache": "auto",
+    "gate": "judge",
+    "base_url": "None",
+    "timeout": "None",
+    "report": "None",
+}
+
+
+def settings(pytester: pytest.Pytester, *arguments: str) -> dict[str, Any]:
+    pytester.makeconftest(CONFTEST)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-q", *arguments)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, result.stdout.str() + result.stderr.str()
+    found: dict[str, Any] = json.loads((pytester.path / "settings.json").read_text())
+    return found
+
+
+def refusal(pytester: pytest.Pytester, *arguments: str) -> str:
+    """Return the one line that is said, without its `ERROR: `."""
+    pytester.makeconftest(CONFTEST)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    (line,) = (line for line in result.errlines if line.strip())
+    return line.removeprefix("ERROR: ")
+
+
+def test_without_options_everything_is_left_to_the_files(pytester: pytest.Pytester) -> None:
+    found = settings(pytester)
+    folders = {"rootdir": str(pytester.path), "cache_dir": str(pytester.path / ".upskill")}
+    assert found == {**DEFAULTS, **folders}
+
+
+def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
+    found = settings(
+        pytester,
+        "--upskill-models=haiku, glm,,haiku",
+        "--upskill-runs=3",
+        "--upskill-cache=replay",
+        "--upskill-cache-dir=store",
+        "--upskill-gate=strict",
+        "--upskill-base-url=http://localhost:1",
+        "--upskill-timeout=1.5",
+        "--upskill-report=out",
+    )
+    assert found == {
+        "rootdir": str(pytester.path),
+        "models": "('haiku', 'glm')",
+        "runs": "3",
+        "cache": "replay",
+        "cache_dir": str(pytester.path / "store"),
+        "gate": "strict",
+        "base_url": "http://localhost:1",
+        "timeout": "1.5",
+        "report": str(pytester.path / "out"),
+    }
+
+
+PLAIN = """
+upskill_models = {models}
+upskill_runs = {q}3{q}
+upskill_cache = {q}off{q}
+upskill_gate = {q}off{q}
+upskill_timeout = {q}9{q}
+upskill_report = {q}out{q}
+"""
+FILES = {
+    "pytest.ini": ("[pytest]", "haiku glm", ""),
+    "pytest.ini, commas": ("[pytest]", "haiku,glm", ""),
+    "setup.cfg": ("[tool:pytest]", "haiku, glm", ""),
+    "[tool.pytest.ini_options], text": ("[tool.pytest.ini_options]", '"haiku,glm"', '"'),
+    "[tool.pytest.ini_options], list": ("[tool.pytest.ini_options]", '["haiku", "glm"]', '"'),
+    "[tool.pytest], list": ("[tool.pytest]", '["haiku", "glm"]', '"'),
+    "[tool.pytest], commas": ("[tool.pytest]", '["haiku,glm"]', '"'),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester, kind: str) -> None:
+    if kind.startswith("[tool.pytest],") and int(pytest.__version__.split(".")[0]) < 9:
+        pytest.skip("[tool.pytest] came with pytest 9")
+    header, models, quote = FILES[kind]
+    name = "pyproject.toml" if kind.startswith("[tool") else kind.split(",")[0]
+    (pytester.path / name).write_text(header + PLAIN.format(models=models, q=quote))
+    found = settings(pytester)
+    expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "gate": "off", "timeout": "9.0"}
+    assert {key: found[key] for key in expected} == expected
+    assert found["report"] == str(pytester.path / "out")
+
+
+def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nupskill_models = haiku\nupskill_runs = 9\n")
+    found = settings(pytester, "--upskill-models=reader")
+    assert (found["models"], found["runs"]) == ("('reader',)", "9")
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--upskill-runs=0", "--upskill-runs: '0' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-runs=-1", "--upskill-runs: '-1' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-runs=two", "--upskill-runs: 'two' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-runs=1001", "--upskill-runs: '1001' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-runs=²", "--upskill-runs: '²' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-models=", "--upskill-models: name at least one model, such as reader"),
+        ("--upskill-models= , ", "--upskill-models: name at least one model, such as reader"),
+        ("--upskill-cache=on", "--upskill-cache: 'on' is not one of auto, replay, refresh, off"),
+        ("--upskill-cache-dir=", "--upskill-cache-dir: give the name of a folder"),
+        ("--upskill-gate=hard", "--upskill-gate: 'hard' is not one of judge, strict, off"),
+        ("--upskill-base-url=localhost:1", "--upskill-base-url: 'localhost:1' is not the address of a server: give "
+         "http://... or https://..."),
+        ("--upskill-timeout=0", "--upskill-timeout: '0' is not a time: give seconds above 0"),
+        ("--upskill-timeout=nan", "--upskill-timeout: 'nan' is not a time: give seconds above 0"),
+        ("--upskill-timeout=inf", "--upskill-timeout: 'inf' is not a time: give seconds above 0"),
+        ("--upskill-report=", "--upskill-report: give the name of a folder"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_one_line(pytester: pytest.Pytester, argument: str, said: str) -> None:
+    assert refusal(pytester, argument) == said
+
+
+def test_a_wrong_ini_value_names_its_file_and_key(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nupskill_runs = none\n")
+    said = "tox.ini: upskill_runs: 'none' is not a number of runs: give a whole number from 1 to 1000"
+    assert refusal(pytester) == said
+
+
+def test_every_flag_has_its_ini_twin_in_the_help(pytester: pytest.Pytester) -> None:
+    text = pytester.runpytest_subprocess("-p", "no:randomly", "--help").stdout.str()
+    for option in OPTIONS:
+        assert f"  {option.flag}={option.metavar}" in text
+        assert f"  {option.dest} (" in text
+
+
+def test_the_store_is_found_from_the_rootdir_and_the_report_from_the_folder_of_the_call(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\n")
+    pytester.makeconftest(CONFTEST)
+    (pytester.path / "inner").mkdir()
+    monkeypatch.chdir(pytester.path / "inner")
+    arguments = ["--upskill-cache-dir=store", "--upskill-report=out", "--rootdir=.."]
+    found = settings(pytester, *arguments)
+    assert Path(found["cache_dir"]) == pytester.path / "store"
+    assert Path(found["report"]) == pytester.path / "inner" / "out"
