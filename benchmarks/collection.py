@@ -1,6 +1,6 @@
 """Collecting 100,000 samples against as many empty items of a null collector: time and memory, in pairs.
 
-    python benchmarks/collection.py [--samples 100000] [--pairs 5]
+python benchmarks/collection.py [--samples 100000] [--pairs 5]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """pytest's start in a project without skills, with the plugin and without, in pairs.
 
-    python benchmarks/startup.py [--pairs 20]
+python benchmarks/startup.py [--pairs 20]
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main() -> None:
         (folder / "data.json").write_text("{}\n")
         found = common.pairs([*pytest, *common.PLUGIN], pytest, folder, options.pairs)
         added = common.median([1000 * (a.wall - b.wall) for a, b in found])
-        print(f"without: {1000 * common.median([b.wall for _, b in found]):.0f} ms; the plugin adds {added:.1f} ms (at most 10)")
+        print(
+            f"without: {1000 * common.median([b.wall for _, b in found]):.0f} ms; the plugin adds {added:.1f} ms (at most 10)"
+        )
 
 
 if __name__ == "__main__":

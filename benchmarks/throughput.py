@@ -33,7 +33,10 @@ def main() -> None:
         folder = common.project(Path(name), 200, CONFIG.format(url=url))
         script = [sys.executable, str(common.HERE / "bare_sdk.py"), "--base-url", url]
         pytest = [sys.executable, "-m", "pytest", "-q", *common.PLUGIN, "--upskill-cache=refresh", "skills"]
-        for label, extra, most in (("one process", [], 1.25), ("-n 2", ["-p", "xdist.plugin", "-n", "2"], 1.6)):
+        for label, extra, most in (
+            ("one process", [], 1.25),
+            ("-n 2", ["-p", "xdist.plugin", "-n", "2"], 1.6),
+        ):
             found = common.pairs([*pytest, *extra], script, folder, options.pairs)
             walls = [common.median([pair[side].wall for pair in found]) for side in (0, 1)]
             print(

@@ -1,6 +1,6 @@
 """10,000 samples whose replies are all in the store: CPU an item, over that of as many empty items.
 
-    python benchmarks/warm_store.py [--samples 10000] [--pairs 3]
+python benchmarks/warm_store.py [--samples 10000] [--pairs 3]
 """
 
 from __future__ import annotations

@@ -108,9 +108,7 @@ def _same_names(roots: Sequence[Path]) -> Iterator[Finding]:
             continue  # said already
         other = seen.setdefault(name, root)
         if other != root:
-            words = (
-                f"the skill is called '{name}', as is the one in {shown(other)}: give each a name of its own"
-            )
+            words = f"the skill is called '{name}', as is the one in {shown(other)}: rename one"
             yield Finding("error", root / SKILL_FILE, None, words)
 
 

@@ -1,8 +1,8 @@
 """The extension points. Each docstring is the contract; each example runs as a rootdir conftest.py.
 
 All of them are called in the process that makes the calls (under pytest-xdist the controller) and, for
-dialects, scorers and providers, in the workers too, which collect. They belong in an installed plugin or in the
-rootdir's conftest.py: a deeper conftest.py is not known to the xdist controller and is refused.
+dialects, scorers and providers, in the workers too, which collect. They belong in an installed plugin or in
+the rootdir's conftest.py: a deeper conftest.py is not known to the xdist controller and is refused.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
 
             def score(self, reply, check, context):
                 words = len(reply.text.split())
-                return [Score(words <= check.value, f"{words} words", f"at most {check.value} words", "max_words")]
+                expected = f"at most {check.value} words"
+                return [Score(words <= check.value, f"{words} words", expected, check.scorer)]
 
         def pytest_upskill_scorers(register):
             register("max_words", MaxWords())
@@ -97,8 +98,10 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
             file = "cases.txt"
 
             def read(self, path, scorers):
-                rows = [line.split(" => ") for line in path.read_text().splitlines()]
-                cases = [Case(f"line-{n}", task, (Check("contains", fact),)) for n, (task, fact) in enumerate(rows, 1)]
+                cases = []
+                for number, line in enumerate(path.read_text().splitlines(), 1):
+                    task, fact = line.split(" => ")
+                    cases.append(Case(f"line-{number}", task, (Check("contains", fact),)))
                 return CaseFile(path, tuple(cases))
 
         def pytest_upskill_dialects(register):
@@ -109,7 +112,7 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_upskill_prompt(skill: Skill, case: Case, arm: Arm) -> tuple[str, str] | None:
-    """Return the system and the user text of a sample, or None for the standard prompt. First answer wins.
+    r"""Return the system and the user text of a sample, or None for the standard prompt. First answer wins.
 
     Asked more than once for one sample and on more than one thread, so it must depend on its arguments
     alone. A prompt for `without_skill` that holds a line of the skill is refused as contaminated.
@@ -118,7 +121,7 @@ def pytest_upskill_prompt(skill: Skill, case: Case, arm: Arm) -> tuple[str, str]
         ```python
         def pytest_upskill_prompt(skill, case, arm):
             system = "Answer in one line."
-            return (f"{system}\\n\\n{skill.body}" if arm == "with_skill" else system, case.input)
+            return (f"{system}\n\n{skill.body}" if arm == "with_skill" else system, case.input)
         ```
     """
 
@@ -127,7 +130,7 @@ def pytest_upskill_prompt(skill: Skill, case: Case, arm: Arm) -> tuple[str, str]
 def pytest_upskill_reporters(
     register: Callable[[str, Callable[[dict[str, JSON], Path], None]], None],
 ) -> None:
-    """Register writers of reports: `register(name, write)`, called at the end of a run with `--upskill-report`.
+    r"""Register writers of reports: `register(name, write)`, called at the end with `--upskill-report`.
 
     `write(results, folder)` gets the document of results.json and the folder to write into.
 
@@ -135,7 +138,7 @@ def pytest_upskill_reporters(
         ```python
         def write(results, folder):
             names = [skill["name"] for skill in results["skills"]]
-            (folder / "skills.txt").write_text("\\n".join(names))
+            (folder / "skills.txt").write_text("\n".join(names))
 
         def pytest_upskill_reporters(register):
             register("names", write)
@@ -145,13 +148,13 @@ def pytest_upskill_reporters(
 
 @pytest.hookspec
 def pytest_upskill_sample_finished(sample: Sample, outcome: Outcome) -> None:
-    """Hear of each sample that was measured, also those that only a gate asked for. On the main thread.
+    r"""Hear of each sample that was measured, also those that only a gate asked for. On the main thread.
 
     Example:
         ```python
         def pytest_upskill_sample_finished(sample, outcome):
             with open("finished.txt", "a") as file:
-                file.write(f"{sample.id} {outcome.hit}\\n")
+                file.write(f"{sample.id} {outcome.hit}\n")
         ```
     """
 

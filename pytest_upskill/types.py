@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 
 CacheMode: TypeAlias = Literal["auto", "replay", "refresh", "off"]
 GateMode: TypeAlias = Literal["judge", "strict", "off"]
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 Arm: TypeAlias = Literal["with_skill", "without_skill", "old_skill"]
 WITH: Arm = "with_skill"
 WITHOUT: Arm = "without_skill"

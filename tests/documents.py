@@ -1,9 +1,9 @@
 """The Markdown pages of the project, taken apart so that tests can run what they say.
 
 Conventions of the pages: a block whose info string names a file (```json skills/x/skill_meta.json) is that
-file; a `console` block is a shell session whose lines that begin with `$ ` are run; what stands below a command is
-compared with what it prints, `...` stands for any lines. A paragraph that begins with `**Needs a key**` or
-`**Needs a server**` marks the console block below it.
+file; a `console` block is a shell session whose lines that begin with `$ ` are run; what stands below a
+command is compared with what it prints, `...` stands for any lines. A paragraph that begins with
+`**Needs a key**` or `**Needs a server**` marks the console block below it.
 """
 
 from __future__ import annotations

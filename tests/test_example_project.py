@@ -1,4 +1,4 @@
-"""The example project works as a user would run it: units, skill and gate, and the gate fails when it should."""
+"""The example project as a user would run it: units, skill and gate, and the gate fails when it should."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester,
     if kind.startswith("[tool.pytest],") and int(pytest.__version__.split(".")[0]) < 9:
         pytest.skip("[tool.pytest] came with pytest 9")
     header, models, quote = FILES[kind]
-    name = "pyproject.toml" if kind.startswith("[tool") else kind.split(",")[0]
+    name = "pyproject.toml" if kind.startswith("[tool") else kind.split(",", maxsplit=1)[0]
     (pytester.path / name).write_text(header + PLAIN.format(models=models, q=quote))
     found = settings(pytester)
     expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "gate": "off", "timeout": "9.0"}

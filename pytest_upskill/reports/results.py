@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
 from pytest_upskill.reports.terminal import READER_NOTE
 from pytest_upskill.suite.matrix import Sample, Suite
 from pytest_upskill.types import JSON, Model, Outcome, Reply
@@ -45,14 +48,23 @@ def document(run: RunData) -> dict[str, JSON]:
         "run": _run(run),
         "models": [_model(model, run) for model in run.models],
         "skills": [_skill(suite, run.rootdir) for suite in suites],
-        "samples": [_sample(sample, outcome) for sample, outcome in run.outcomes.items()],
-        "results": [_result(result) for result in run.results],
+        "samples": [
+            _sample(sample, run.outcomes[sample], run.rootdir)
+            for suite in suites
+            for result in run.results
+            if result.gate.suite is suite
+            for sample in result.gate.samples
+            if sample in run.outcomes
+        ],
+        "results": [_result(result, run.rootdir) for result in run.results],
     }
 
 
 def write(results: dict[str, JSON], folder: Path) -> None:
     """Write results.json into a folder."""
-    (folder / FILE).write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    # A reply may hold half a surrogate pair: the escape is the one that JSON has for it.
+    (folder / FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def schema() -> dict[str, JSON]:
@@ -100,24 +112,23 @@ def _model(model: Model, run: RunData) -> dict[str, JSON]:
         "name": model.name,
         "provider": model.provider,
         "model": model.model,
-        "base_url": model.base_url,
-        "parameters": dict(model.parameters),
+        "base_url": public_url(model.base_url),
+        "parameters": without_secrets(model.parameters),
         "price": None if model.price is None else {"input": model.price.input, "output": model.price.output},
         "deterministic": run.deterministic[model.name],
         "reported": list[JSON](sorted(reported)),
-        "not_callable": run.down.get(model.name),
+        "not_callable": public_text(run.down.get(model.name), run.rootdir),
         "note": READER_NOTE if model.provider == "reader" else None,
     }
 
 
 def _skill(suite: Suite, rootdir: Path) -> dict[str, JSON]:
     root = suite.skill.root
-    path = root.relative_to(rootdir).as_posix() if root.is_relative_to(rootdir) else str(root)
     return {
         "name": suite.skill.name,
-        "path": path,
+        "path": public_path(root, rootdir),
         "digest": _digest(suite),
-        "case_files": [file.path.relative_to(root).as_posix() for file in suite.files],
+        "case_files": [public_path(file.path, root) for file in suite.files],
         "cases": [
             {"id": case.id, "tags": list[JSON](case.tags)} for file in suite.files for case in file.cases
         ],
@@ -127,11 +138,13 @@ def _skill(suite: Suite, rootdir: Path) -> dict[str, JSON]:
 def _digest(suite: Suite) -> str:
     digest = hashlib.sha256(suite.skill.body.encode())
     for name in suite.skill.files:
-        digest.update(b"\0" + name.encode() + b"\0" + (suite.skill.root / name).read_bytes())
+        digest.update(b"\0" + name.encode() + b"\0")
+        with contextlib.suppress(OSError):  # it was there when the run began
+            digest.update((suite.skill.root / name).read_bytes())
     return digest.hexdigest()
 
 
-def _sample(sample: Sample, outcome: Outcome) -> dict[str, JSON]:
+def _sample(sample: Sample, outcome: Outcome, rootdir: Path) -> dict[str, JSON]:
     status = "measured" if outcome.measured else "error" if outcome.error is not None else "skipped"
     return {
         "skill": sample.suite.skill.name,
@@ -141,8 +154,16 @@ def _sample(sample: Sample, outcome: Outcome) -> dict[str, JSON]:
         "run": sample.run,
         "status": status,
         "hit": outcome.hit if outcome.measured else None,
-        "scores": [asdict(score) for score in outcome.scores],
-        "error": outcome.error,
+        "scores": [
+            {
+                "hit": bool(score.hit),
+                "evidence": str(score.evidence),
+                "expected": str(score.expected),
+                "scorer": str(score.scorer),
+            }
+            for score in outcome.scores
+        ],
+        "error": public_text(outcome.error, rootdir),
         "skip": outcome.skip,
         "reply": None if outcome.reply is None else _reply(outcome.reply, outcome, sample.model),
     }
@@ -160,13 +181,13 @@ def _reply(reply: Reply, outcome: Outcome, model: Model) -> dict[str, JSON]:
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cost": cost,
-        "latency": reply.latency,
+        "latency": reply.latency if math.isfinite(reply.latency) else None,
         "stop_reason": reply.stop_reason,
         "truncated": reply.truncated,
     }
 
 
-def _result(result: GateResult) -> dict[str, JSON]:
+def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:
     lift, tally, rules = result.lift, result.tally, result.rules
     verdict, decision = result.verdict, result.decision
     return {
@@ -204,7 +225,7 @@ def _result(result: GateResult) -> dict[str, JSON]:
         else {
             "passed": decision.passed,
             "word": decision.word,
-            "reasons": list[JSON](decision.reasons),
+            "reasons": [public_text(reason, rootdir) for reason in decision.reasons],
             "mode": rules.mode,
             "min_pass_rate": _number(rules.min_pass_rate),
             "min_lift": _number(rules.min_lift),

@@ -48,7 +48,9 @@ class Registry:
     @cached_property
     def file_names(self) -> frozenset[str]:
         """The names of files that may belong to a skill: all that is asked of a file in a suite without one."""
-        return frozenset({SKILL_FILE, *(dialect.file.rpartition("/")[2] for dialect in self.dialects.values())})
+        return frozenset(
+            {SKILL_FILE, *(dialect.file.rpartition("/")[2] for dialect in self.dialects.values())}
+        )
 
     @cached_property
     def dialects(self) -> dict[str, Dialect]:

@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 # Peers that are installed to be tested against; each test that wants one turns it on by itself.
-QUIET = ("-p", "no:randomly", "-p", "no:rerunfailures", "-p", "no:timeout", "-p", "no:order", "-p", "no:anyio")
+QUIET = (
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:rerunfailures",
+    "-p",
+    "no:timeout",
+    "-p",
+    "no:order",
+    "-p",
+    "no:anyio",
+)
 
 CONFTEST = '''
 import asyncio, itertools, logging, os, warnings
@@ -83,7 +92,9 @@ class Project:
         (root / "skill_meta.json").write_text(json.dumps({"cases": rows, **meta}, indent=1))
         return root
 
-    def run(self, *arguments: str, models: str | None = "script:helps", quiet: bool = True) -> pytest.RunResult:
+    def run(
+        self, *arguments: str, models: str | None = "script:helps", quiet: bool = True
+    ) -> pytest.RunResult:
         """Run pytest in a process of its own."""
         given = [f"--upskill-models={models}"] if models else []
         return self.pytester.runpytest_subprocess(*(QUIET if quiet else ()), *given, *arguments, timeout=60)

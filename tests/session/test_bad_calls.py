@@ -23,7 +23,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"):
+    for name in (
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "OPENAI_BASE_URL",
+        "ANTHROPIC_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/nonexistent")
 
@@ -40,7 +46,10 @@ def test_a_good_server_is_called_once_for_each_sample(project: Project, run: Run
     result.assert_outcomes(passed=7)
     assert len(server.requests) == 6
     assert len({request.prompt for request in server.requests}) == 6
-    assert all("authorization" not in request.headers or "no-key" in request.headers["authorization"] for request in server.requests)
+    assert all(
+        "authorization" not in request.headers or "no-key" in request.headers["authorization"]
+        for request in server.requests
+    )
 
 
 def test_no_key(project: Project, run: Run) -> None:
@@ -57,7 +66,8 @@ def test_a_key_that_is_refused(project: Project, run: Run, monkeypatch: pytest.M
     project.skill(cases=10)
     with Server(script=[error(401, "Incorrect API key provided: sk-very-secret-value")] * 100) as server:
         (project.path / "upskill.yaml").write_text(
-            "models:\n  m: {provider: openai, model: any, base_url: '%s', api_key_env: SOME_KEY, concurrency: 2}\n" % f"{server.url}/v1"
+            f"models:\n  m: {{provider: openai, model: any, base_url: '{server.url}/v1', "
+            "api_key_env: SOME_KEY, concurrency: 2}\n"
         )
         result = run("--upskill-report=report", "--junit-xml=junit.xml", models="m")
     result.assert_outcomes(errors=20, failed=1)
@@ -76,7 +86,10 @@ def test_nobody_listens(project: Project, run: Run) -> None:
     project.skill(cases=2)
     result = run("--upskill-base-url", f"http://127.0.0.1:{port}/v1", models="openai:any")
     result.assert_outcomes(errors=4, failed=1)
-    assert f"nobody answers at http://127.0.0.1:{port}/v1 (connection refused): is the server running?" in whole(result)
+    assert (
+        f"nobody answers at http://127.0.0.1:{port}/v1 (connection refused): is the server running?"
+        in whole(result)
+    )
 
 
 def test_a_reply_that_is_not_json(project: Project, run: Run) -> None:

@@ -48,8 +48,10 @@ def test_what_an_sdk_logs_and_warns_stays_with_its_sample(project: Project, run:
 
 
 def test_a_log_of_the_sdk_is_attached_to_the_sample_that_failed(project: Project, run: Run) -> None:
+    text = (project.path / "conftest.py").read_text()
+    log = 'logging.getLogger("openai").warning("server said so")'
     project.pytester.makeconftest(
-        (project.path / "conftest.py").read_text().replace('if kind == "hang":', 'if kind == "broken":\n            logging.getLogger("openai").warning("server said so")\n        if kind == "hang":')
+        text.replace("        kind = self.model.model\n", f"        kind = self.model.model\n        {log}\n")
     )
     project.skill(cases=1)
     result = run(models="script:broken")

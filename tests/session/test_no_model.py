@@ -35,7 +35,9 @@ def test_models_may_stand_in_the_ini_file(project: Project, run: Run) -> None:
 def test_models_may_stand_in_a_toml_list(project: Project) -> None:
     project.skill(cases=1)
     (project.path / "tox.ini").unlink()
-    project.pytester.makepyprojecttoml('[tool.pytest.ini_options]\nupskill_models = ["script:helps", "script:never"]\n')
+    project.pytester.makepyprojecttoml(
+        '[tool.pytest.ini_options]\nupskill_models = ["script:helps", "script:never"]\n'
+    )
     project.run(models=None).assert_outcomes(passed=6)
 
 

@@ -57,7 +57,9 @@ def test_junit_tells_errors_and_failures_and_skips_apart(project: Project, run: 
     assert kinds["case-1[script-broken-with_skill-run1]"] == ["Error"]
     assert kinds["case-2[script-broken-with_skill-run1]"] == []
     assert kinds["x[script-broken-with_skill-run1]"] == ["Skipped"]
-    assert [case.result[0].message for case in suite if case.name == "gate[script-broken]" and case.result] != []
+    assert [
+        case.result[0].message for case in suite if case.name == "gate[script-broken]" and case.result
+    ] != []
 
 
 def test_a_skill_with_only_skips_is_not_measured_and_passes(project: Project, run: Run) -> None:

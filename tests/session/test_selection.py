@@ -17,7 +17,15 @@ GATE = "skills/demo/skill_meta.json::gate[script-helps]"
 def verdicts(project: Project) -> list[tuple[Any, ...]]:
     rows = project.results()["results"]
     return [
-        (row["skill"], row["model"], row["with_hits"], row["without_hits"], row["these_cases"], row["verdict"], row["gate"])
+        (
+            row["skill"],
+            row["model"],
+            row["with_hits"],
+            row["without_hits"],
+            row["these_cases"],
+            row["verdict"],
+            row["gate"],
+        )
         for row in rows
     ]
 
@@ -39,7 +47,9 @@ def test_every_order_and_distribution_gives_the_same_verdicts_and_calls(project:
     seen = []
     for arguments in ORDERS:
         project.forget_calls()
-        result = project.run(*arguments, "--upskill-cache=off", "--upskill-report=report", models="script:helps,script:never")
+        result = project.run(
+            *arguments, "--upskill-cache=off", "--upskill-report=report", models="script:helps,script:never"
+        )
         assert result.ret == 1  # `never` is below its target on 6 cases
         assert sorted(project.calls) == sorted(set(project.calls)), arguments
         assert len(project.calls) == 2 * 2 * 10, arguments
@@ -54,8 +64,15 @@ def test_a_shuffled_order_gives_the_same_verdicts(project: Project, seed: int) -
     expected = verdicts(project)
     project.forget_calls()
     result = project.pytester.runpytest_subprocess(
-        "-p", "no:anyio", "-p", f"no:timeout", f"--randomly-seed={seed}", "--upskill-models=script:helps",
-        "--upskill-cache=off", "--upskill-report=report", timeout=60,
+        "-p",
+        "no:anyio",
+        "-p",
+        "no:timeout",
+        f"--randomly-seed={seed}",
+        "--upskill-models=script:helps",
+        "--upskill-cache=off",
+        "--upskill-report=report",
+        timeout=60,
     )
     assert result.ret == 0
     assert verdicts(project) == expected
@@ -116,7 +133,9 @@ def test_a_keyword_selects_an_arm_without_its_namesake(project: Project, run: Ru
 def test_tags_are_keywords(project: Project) -> None:
     root = project.skill(cases=2)
     text = (root / "skill_meta.json").read_text()
-    (root / "skill_meta.json").write_text(text.replace('"id": "case-2",', '"id": "case-2", "tags": ["slow-one"],'))
+    (root / "skill_meta.json").write_text(
+        text.replace('"id": "case-2",', '"id": "case-2", "tags": ["slow-one"],')
+    )
     project.run("-k", "slow-one").assert_outcomes(passed=2, deselected=3)
 
 
@@ -156,7 +175,9 @@ def test_stopping_at_an_ordinary_failure_calls_nothing(project: Project) -> None
 
 def test_stopping_early_reads_ahead_no_further_than_its_window(project: Project) -> None:
     project.skill(cases=30)
-    (project.path / "upskill.yaml").write_text("models:\n  few: {provider: script, model: broken, concurrency: 2}\n")
+    (project.path / "upskill.yaml").write_text(
+        "models:\n  few: {provider: script, model: broken, concurrency: 2}\n"
+    )
     result = project.run("-x", models="few")
     result.assert_outcomes(errors=1)
     assert len(project.calls) <= 4

@@ -67,7 +67,9 @@ def test_refresh_asks_again_and_off_leaves_no_file(project: Project, run: Run) -
 
 def test_a_run_that_is_killed_resumes_without_repeating_what_it_had(project: Project) -> None:
     project.skill(cases=20)
-    (project.path / "upskill.yaml").write_text("models:\n  slow: {provider: script, model: slow, concurrency: 4}\n")
+    (project.path / "upskill.yaml").write_text(
+        "models:\n  slow: {provider: script, model: slow, concurrency: 4}\n"
+    )
     command = [sys.executable, "-m", "pytest", *QUIET, "--upskill-models=slow"]
     process = subprocess.Popen(command, cwd=project.path, stdout=subprocess.DEVNULL)
     while len(project.calls) < 14:
@@ -82,10 +84,16 @@ def test_a_run_that_is_killed_resumes_without_repeating_what_it_had(project: Pro
 
 def test_an_interrupt_ends_the_run_with_calls_in_flight(project: Project) -> None:
     project.skill(cases=40)
-    (project.path / "upskill.yaml").write_text("models:\n  hang: {provider: script, model: hang, concurrency: 64}\n")
+    (project.path / "upskill.yaml").write_text(
+        "models:\n  hang: {provider: script, model: hang, concurrency: 64}\n"
+    )
     command = [sys.executable, "-W", "error", "-m", "pytest", *QUIET, "--upskill-models=hang"]
     process = subprocess.Popen(
-        command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     while len(project.calls) < 64:
