@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_upskill.errors import CallError, ScorerError, UpskillError
+    from pytest_upskill.errors import CallError, ScorerError, SuiteError, UpskillError
     from pytest_upskill.types import (
         Case,
+        CaseFile,
         Check,
+        Dialect,
+        GateConfig,
         Message,
         Model,
+        Outcome,
         Provider,
         Reply,
         Request,
@@ -23,13 +27,17 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_ERRORS = ("CallError", "ScorerError", "UpskillError")
+_ERRORS = ("CallError", "ScorerError", "SuiteError", "UpskillError")
 __all__ = [
     "CallError",
     "Case",
+    "CaseFile",
     "Check",
+    "Dialect",
+    "GateConfig",
     "Message",
     "Model",
+    "Outcome",
     "Provider",
     "Reply",
     "Request",
@@ -38,17 +46,22 @@ __all__ = [
     "ScorerError",
     "ScoringContext",
     "Skill",
+    "SuiteError",
     "UpskillError",
     "Usage",
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Lazy: the plugin is imported on every pytest run, also where there is no skill.
-    import importlib
+if not TYPE_CHECKING:  # mypy is to find names that are not there
 
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("pytest-upskill")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{'errors' if name in _ERRORS else 'types'}"), name)
+    def __getattr__(name: str) -> object:
+        # Lazy: the plugin is imported on every pytest run, also where there is no skill.
+        import importlib
+
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("pytest-upskill")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(
+            importlib.import_module(f"{__name__}.{'errors' if name in _ERRORS else 'types'}"), name
+        )

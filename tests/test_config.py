@@ -7,7 +7,7 @@ import pytest
 
 from pytest_upskill.config import ALIASES, Config, choose, config_path, load_config
 from pytest_upskill.errors import ConfigError
-from pytest_upskill.types import GateConfig, Model, Price
+from pytest_upskill.types import JSON, GateConfig, Model, Price
 
 PROVIDERS = ("anthropic", "openai", "reader")
 NAMES = "glm, gpt-5.4-mini, gpt-5.4-nano, gpt-5.5, haiku, opus, reader, sonnet"
@@ -58,7 +58,13 @@ gates:
   glm: {min_lift: 0.1, on_inconclusive: fail, equivalence: 0.2}
 """,
     )
-    parameters = {"max_tokens": 2048, "temperature": 0.5, "top_p": 0.9, "seed": 7, "effort": "low"}
+    parameters: dict[str, JSON] = {
+        "max_tokens": 2048,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 7,
+        "effort": "low",
+    }
     assert config.path == root / "upskill.yaml"
     assert config.default_models == ("haiku", "glm")
     assert config.models == {
@@ -124,7 +130,7 @@ def test_the_file_is_searched_upward_and_the_nearest_counts(root: Path) -> None:
             ":4: models.a.maxtokens: unknown key (did you mean 'max_tokens'?)",
         ),
         (
-            "models:\n  a: {provider: x, price: {in: 1, output: 2}}",
+            "models:\n  a: {provider: x, price: {output: 2}}",
             ":2: models.a.price.input: is missing",
         ),
         ("models:\n  a: {provider: x, max_tokens: 0}", ":2: models.a.max_tokens: must be at least 1, not 0"),

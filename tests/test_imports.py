@@ -65,7 +65,7 @@ def heavy(modules: Modules, without: Modules) -> dict[str, set[str]]:
 @pytest.mark.parametrize("mode", [[], ["-n2"]], ids=["plain", "n2"])
 def test_a_project_without_skills_imports_nothing_heavy(run: Run, mode: list[str]) -> None:
     without = run(*mode)
-    assert heavy(run(*OURS, *mode), without) == dict.fromkeys(without, set())
+    assert heavy(run(*OURS, *mode), without) == {name: set() for name in without}
 
 
 @pytest.mark.parametrize("mode", [[], ["-n2"]], ids=["plain", "n2"])
@@ -79,7 +79,7 @@ def test_files_that_look_like_ours_make_no_difference(
     (pytester.path / "docs").mkdir()
     (pytester.path / "docs" / "index.md").write_text("---\nname: x\n---\n")
     without = run(*mode)
-    assert heavy(run(*OURS, *mode), without) == dict.fromkeys(without, set())
+    assert heavy(run(*OURS, *mode), without) == {name: set() for name in without}
 
 
 def test_only_a_handful_of_our_own_modules_is_imported(run: Run) -> None:

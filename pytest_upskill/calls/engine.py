@@ -6,59 +6,21 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from pytest_upskill.calls.lane import Lane
 from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.calls.quiet import Quiet
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Outcome
 
-_BREATH = 16  # samples between two turns of the loop, where replies come from the store without waiting
-_POLL = 0.5  # seconds; a wait looks this often whether the engine is still alive
-_LONGEST_STOP = 10.0  # seconds
+_POLL = 0.5  # seconds; on Windows only a wait with a time limit can be interrupted
+_LONGEST_CANCEL = 2.0  # seconds
+_LONGEST_STOP = 8.0  # seconds, for all of `stop`
 
 
 class EngineStopped(Exception):
     """The engine ended while somebody waited for a sample."""
-
-
-class Lane:
-    """The queue of one model and the tasks that work it off, at most `concurrency` at a time."""
-
-    def __init__(self, concurrency: int, measure: Callable[[Sample], Coroutine[None, None, None]]) -> None:
-        self._concurrency = concurrency
-        self._measure = measure
-        self._waiting: deque[Sample] = deque()
-        self._urgent: deque[Sample] = deque()
-        self._taken: set[Sample] = set()
-        self.runners: set[asyncio.Task[None]] = set()
-
-    def push(self, sample: Sample, *, urgent: bool) -> None:
-        """Queue a sample, in front with `urgent`; one that was taken before is left alone."""
-        if sample in self._taken:
-            return
-        (self._urgent if urgent else self._waiting).append(sample)
-        if len(self.runners) < self._concurrency:
-            runner = asyncio.get_running_loop().create_task(self._run())
-            self.runners.add(runner)
-            runner.add_done_callback(self.runners.discard)
-
-    async def _run(self) -> None:
-        count = 0
-        while (sample := self._next()) is not None:
-            await self._measure(sample)
-            count += 1
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
-
-    def _next(self) -> Sample | None:
-        for queue in (self._urgent, self._waiting):
-            while queue:
-                sample = queue.popleft()
-                if sample not in self._taken:
-                    self._taken.add(sample)
-                    return sample
-        return None
 
 
 class Engine:
@@ -72,9 +34,7 @@ class Engine:
         window: how many samples are begun ahead of the last one asked for; None for all.
     """
 
-    def __init__(
-        self, make_measurer: Callable[[], Measurer], window: int | None = None
-    ) -> None:
+    def __init__(self, make_measurer: Callable[[], Measurer], window: int | None = None) -> None:
         self._make_measurer = make_measurer
         self._window = window
         self.quiet = Quiet()
@@ -87,9 +47,10 @@ class Engine:
         self._lanes: dict[str, Lane] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._over = False
         self._failure: BaseException | None = None
 
     def select(self, samples: Iterable[Sample]) -> None:
@@ -106,10 +67,14 @@ class Engine:
         Raises:
             EngineStopped: the engine ended before.
         """
-        return self.outcomes.get(sample) or self.gather([sample])[0]
+        return self.gather([sample])[0]
 
     def gather(self, samples: Sequence[Sample]) -> list[Outcome]:
-        """Return the outcomes of samples, in their order, as soon as all are known."""
+        """Return the outcomes of samples, in their order, as soon as all are known.
+
+        Raises:
+            EngineStopped: the engine ended before.
+        """
         missing = [sample for sample in samples if sample not in self.outcomes]
         if missing:
             self._ask(missing)
@@ -117,36 +82,49 @@ class Engine:
         return [self.outcomes[sample] for sample in samples]
 
     def stop(self) -> None:
-        """Cancel what is in flight, close the clients and the store, and end the thread."""
-        if self._thread is None:
+        """Cancel what is in flight, close the clients and the store, and end the thread.
+
+        Whoever waits gets `EngineStopped`, as does whoever asks later for what is not known.
+        """
+        with self._changed:
+            self._over = True
+            thread, self._thread = self._thread, None
+            self._changed.notify_all()
+        if thread is None:
             return
+        self._ready.wait()
+        self.quiet.hush_warnings()  # what clients warn of when they are closed
+        self._end_loop()
+        thread.join(_LONGEST_STOP)
+        self.quiet.restore()
+
+    def _end_loop(self) -> None:
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_LONGEST_STOP)
-        self._thread = None
-        self.quiet.restore()
 
     def _ask(self, samples: Sequence[Sample]) -> None:
         self._start()
         with self._changed:
-            ahead = self._ahead(samples)
-        if self._loop is not None:
+            if self._over or self._loop is None:
+                raise self._stopped() from self._failure
             try:
-                self._loop.call_soon_threadsafe(self._feed, ahead, samples)
-            except RuntimeError:
-                raise EngineStopped("the engine has ended") from self._failure
+                self._loop.call_soon_threadsafe(self._feed, self._ahead(samples), samples)
+            except RuntimeError:  # closed in this moment
+                raise self._stopped() from self._failure
 
     def _ahead(self, samples: Sequence[Sample]) -> list[Sample]:
-        if self._window is None:
-            end = len(self._order)
-        else:
-            end = max((self._position.get(sample, -1) for sample in samples), default=-1) + 1 + self._window
+        end = len(self._order)
+        if self._window is not None:
+            last = max(self._position.get(sample, -1) for sample in samples)
+            end = min(end, last + 1 + self._window)
         ahead = self._order[self._fed : end]
-        self._fed = max(self._fed, min(end, len(self._order)))
+        self._fed = max(self._fed, end)
         return ahead
 
     def _feed(self, ahead: Sequence[Sample], urgent: Sequence[Sample]) -> None:
+        if self._stop is None or self._stop.is_set():
+            return
         for sample in urgent:
             self._lane(sample).push(sample, urgent=True)
         for sample in ahead:
@@ -155,7 +133,7 @@ class Engine:
     def _lane(self, sample: Sample) -> Lane:
         name = sample.model.name
         if name not in self._lanes:
-            self._lanes[name] = Lane(sample.model.concurrency, self._measure)
+            self._lanes[name] = Lane(sample.model.concurrency, self._measure, self._fail)
         return self._lanes[name]
 
     async def _measure(self, sample: Sample) -> None:
@@ -163,9 +141,16 @@ class Engine:
             raise EngineStopped("the engine has no measurer")
         outcome = await self.measurer.measure(sample)
         with self._changed:
-            self.outcomes[sample] = outcome
-            self.finished.append(sample)
-            self._changed.notify_all()
+            if not self._over:
+                self.outcomes[sample] = outcome
+                self.finished.append(sample)
+                self._changed.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        # Nobody may wait for ever for a sample whose task has died.
+        if self._stop is not None and not self._stop.is_set():
+            self._failure = error
+            self._stop.set()
 
     def _wait_for(self, samples: Sequence[Sample]) -> None:
         left = deque(samples)
@@ -175,15 +160,24 @@ class Engine:
                     left.popleft()
                 if not left:
                     return
-                if self._thread is None or not self._thread.is_alive():
-                    raise EngineStopped("the engine ended before the sample was measured") from self._failure
+                if self._over:
+                    raise self._stopped() from self._failure
                 self._changed.wait(_POLL)
+
+    def _stopped(self) -> EngineStopped:
+        if self._failure is None:
+            return EngineStopped("the run is over: nothing is measured any more")
+        cause = f"{type(self._failure).__name__}: {self._failure}"
+        return EngineStopped(f"the engine has ended, nothing is measured any more: {cause}")
 
     def _start(self) -> None:
         with self._changed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="upskill-engine", daemon=True)
-                self._thread.start()
+            if self._thread is None and not self._over:
+                thread = threading.Thread(target=self._run, name="upskill-engine", daemon=True)
+                thread.start()
+                self._thread = thread
+            elif self._thread is None:
+                raise self._stopped() from self._failure
         # Whoever did not start it must wait as well: before, there is no loop to hand samples to.
         self._ready.wait()
 
@@ -193,21 +187,29 @@ class Engine:
         try:
             asyncio.run(self._main())
         except BaseException as error:  # noqa: BLE001 - told to those who wait, on their own thread
-            self._failure = error
+            self._failure = self._failure or error
         finally:
-            self._ready.set()
             with self._changed:
+                self._over = True
                 self._changed.notify_all()
+            self._ready.set()
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.measurer = self._make_measurer()
         self.quiet.hush_logging()
+        self._loop = asyncio.get_running_loop()
         self._ready.set()
-        await self._stop.wait()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await self.measurer.close()
+        try:
+            await self._stop.wait()
+        finally:
+            self._stop.set()
+            await self._shut_down(self.measurer)
+
+    async def _shut_down(self, measurer: Measurer) -> None:
+        runners = [runner for lane in self._lanes.values() for runner in lane.runners]
+        for runner in runners:
+            runner.cancel()
+        if runners:
+            await asyncio.wait(runners, timeout=_LONGEST_CANCEL)
+        await measurer.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
+from pytest_upskill.calls.caller import Caller, closed, finished
 from pytest_upskill.calls.quiet import notes
-from pytest_upskill.calls.store import Store, StoreError, reply_key, request_digest
-from pytest_upskill.errors import CallError, ScorerError
+from pytest_upskill.calls.store import Store, reply_key, request_digest
+from pytest_upskill.calls.strangers import in_words, presentable
+from pytest_upskill.errors import CallError, ScorerError, UpskillError
 from pytest_upskill.suite.matrix import Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, leaked_line, telling_lines
 from pytest_upskill.types import (
@@ -18,7 +21,6 @@ from pytest_upskill.types import (
     Case,
     Check,
     Message,
-    Model,
     Outcome,
     Provider,
     Reply,
@@ -49,6 +51,7 @@ class Requests:
         self._providers = providers
         self._digests: dict[tuple[Case, str, Arm], bytes] = {}
         self._bodies: dict[Suite, frozenset[str]] = {}
+        self._leaks: dict[Case, str | None] = {}
 
     def prompt(self, sample: Sample) -> Prompt:
         return self._prompt_of(sample.suite, sample.case, sample.arm)
@@ -70,10 +73,12 @@ class Requests:
         """Return the line of the skill that a sample without it would send all the same, or None."""
         if sample.arm != WITHOUT:
             return None
-        body = self._bodies.get(sample.suite)
-        if body is None:
-            body = self._bodies[sample.suite] = telling_lines(sample.suite.skill.body)
-        return leaked_line(self.prompt(sample), body, sample.case)
+        if sample.case not in self._leaks:
+            body = self._bodies.get(sample.suite)
+            if body is None:
+                body = self._bodies[sample.suite] = telling_lines(sample.suite.skill.body)
+            self._leaks[sample.case] = leaked_line(self.prompt(sample), body, sample.case)
+        return self._leaks[sample.case]
 
 
 class Measurer:
@@ -89,102 +94,56 @@ class Measurer:
         mode: CacheMode,
     ) -> None:
         self._requests = requests
-        self._providers = providers
+        self._caller = Caller(providers, store, mode)
         self._scorers = scorers
-        self._store = store
-        self._mode = mode
         self._isolation = isolation
-        self._flights: dict[bytes, asyncio.Future[tuple[Reply, bool]]] = {}
-        self._clients: dict[str, asyncio.Future[None]] = {}
-        self._open: list[Provider] = []
-        # The whole sentence of what keeps a model from being called, by its name.
-        self.down: dict[str, CallError] = {}
-        self.calls = 0
+
+    @property
+    def down(self) -> Mapping[str, CallError]:
+        """What keeps a model from being called, by its name."""
+        return self._caller.down
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return self._caller.calls
 
     async def measure(self, sample: Sample) -> Outcome:
         """Return what became of a sample; never raises but for cancellation."""
         if sample.case.skip:
             return Outcome(skip=sample.case.skip)
+        variable = sample.model.api_key_env
         with notes() as log:
             try:
-                return await self._measured(sample, log)
-            except (CallError, StoreError) as error:
-                text = _said(sample.model, error) if isinstance(error, CallError) else str(error)
-                return Outcome(error=text, log=tuple(log))
-            except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the item must not wait for ever
-                where = f"{type(error).__name__}: {error}"
-                return Outcome(error=f"{sample.model.name}: the provider failed: {where}", log=tuple(log))
+                with in_words(f"{sample.model.name}: {sample.id} could not be measured", CallError):
+                    outcome = await self._measured(sample)
+            except UpskillError as error:
+                outcome = Outcome(error=presentable(self._words(error), variable))
+        return replace(outcome, log=tuple(presentable(line, variable) for line in log)) if log else outcome
 
     async def close(self) -> None:
-        """Close what was opened, on the loop."""
-        await self._isolation.close()
-        for provider in self._open:
-            await provider.close()
-        if self._store is not None:
-            await self._store.close()
+        """End what is under way and close what was opened, on the loop."""
+        await finished([asyncio.ensure_future(closed(self._isolation))])
+        await self._caller.close()
 
-    async def _measured(self, sample: Sample, log: list[str]) -> Outcome:
-        leak = self._requests.contamination(sample)
+    def _words(self, error: UpskillError) -> str:
+        # What holds for all samples of a model is said once for all of them; a single failure only here.
+        if isinstance(error, CallError) and (error.fatal or error in self.down.values()):
+            return error.short
+        return str(error)
+
+    async def _measured(self, sample: Sample) -> Outcome:
+        with in_words(f"the prompt of {sample.case.id} could not be made", CallError):
+            leak = self._requests.contamination(sample)
+            key = self._requests.key(sample)
         if leak is not None:
-            return Outcome(error=f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
-        reply, cached = await self._reply(sample)
+            raise CallError(f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
+        reply, cached = await self._caller.reply(sample.model, key, lambda: self._requests.request(sample))
         try:
             scores = await self._scores(sample, reply)
         except ScorerError as error:
-            return Outcome(reply=reply, error=str(error), cached=cached, log=tuple(log))
-        return Outcome(reply=reply, scores=scores, cached=cached, log=tuple(log))
-
-    async def _reply(self, sample: Sample) -> tuple[Reply, bool]:
-        key = self._requests.key(sample)
-        flight = self._flights.get(key)
-        if flight is None:
-            stored = self._stored(key)
-            if stored is not None:
-                return stored, True
-            flight = self._flights[key] = asyncio.ensure_future(self._call(sample, key))
-        return await asyncio.shield(flight)
-
-    def _stored(self, key: bytes) -> Reply | None:
-        if self._store is None or self._mode not in ("auto", "replay"):
-            return None
-        return self._store.get(key)
-
-    async def _call(self, sample: Sample, key: bytes) -> tuple[Reply, bool]:
-        model = sample.model
-        if self._mode == "replay":
-            raise CallError(f"{model.name}: no stored reply, and --upskill-cache=replay makes no call")
-        await self._client(model)
-        self._refuse_if_down(model)
-        self.calls += 1
-        try:
-            reply = await self._providers[model.name].complete(self._requests.request(sample), model.timeout)
-        except CallError as error:
-            if error.fatal:
-                self.down.setdefault(model.name, error)
-            raise
-        if self._store is not None:
-            await self._store.put(key, reply)
-        return reply, False
-
-    def _refuse_if_down(self, model: Model) -> None:
-        error = self.down.get(model.name)
-        if error is not None:
-            raise error
-
-    async def _client(self, model: Model) -> None:
-        ready = self._clients.get(model.name)
-        if ready is None:
-            ready = self._clients[model.name] = asyncio.ensure_future(self._open_client(model))
-        await asyncio.shield(ready)
-
-    async def _open_client(self, model: Model) -> None:
-        provider = self._providers[model.name]
-        try:
-            await provider.open()
-        except CallError as error:
-            self.down[model.name] = error
-            raise
-        self._open.append(provider)
+            return Outcome(reply=reply, error=presentable(str(error)), cached=cached)
+        return Outcome(reply=reply, scores=scores, cached=cached)
 
     async def _scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
         context = ScoringContext(sample.suite.skill.root, sample.case)
@@ -195,19 +154,12 @@ class Measurer:
 
     async def _score(self, check: Check, reply: Reply, context: ScoringContext) -> list[Score]:
         scorer = self._scorers[check.scorer]
-        if scorer.isolated:
-            return await self._isolation.score(scorer, reply, check, context)
-        try:
-            return scorer.score(reply, check, context)
-        except ScorerError:
-            raise
-        except Exception as error:
-            raise ScorerError(
-                f"{check.scorer}: the scorer failed: {type(error).__name__}: {error}"
-            ) from error
-
-
-def _said(model: Model, error: CallError) -> str:
-    # What stops a whole model is said whole once, by the gate and the summary, and not by each sample.
-    text = error.short if error.fatal else str(error)
-    return text if text.startswith(model.name) else f"{model.name}: {text}"
+        with in_words(f"{check.scorer}: the scorer failed", ScorerError):
+            if scorer.isolated:
+                scores = await self._isolation.score(scorer, reply, check, context)
+            else:
+                scores = list(scorer.score(reply, check, context))
+        # No score at all would be a hit: all of none.
+        if not scores or not all(isinstance(score, Score) for score in scores):
+            raise ScorerError(f"{check.scorer}: the scorer did not return a list of scores")
+        return scores

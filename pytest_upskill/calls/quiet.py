@@ -17,6 +17,7 @@ _NOTES: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
     "pytest_upskill_notes", default=None
 )
 _MOST_NOTES = 50
+_NOTED = "_upskill_noted"
 
 
 @contextmanager
@@ -36,6 +37,13 @@ def _note(text: str) -> None:
         collected.append(text)
 
 
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit: logging itself would not raise either
+        return str(record.msg)
+
+
 class Quiet:
     """Diverts the log records and the warnings of one thread into the notes of its samples."""
 
@@ -43,6 +51,7 @@ class Quiet:
         self.thread: int | None = None
         self._entry = ("ignore", self, Warning, None, 0)
         self._handlers: list[logging.Handler] = []
+        self._outermost: list[object] | None = None
 
     def _ours(self) -> bool:
         # Work that a sample hands to another thread, such as an import, carries the sample's context.
@@ -53,8 +62,9 @@ class Quiet:
     def filter(self, record: logging.LogRecord) -> bool:
         if not self._ours():
             return True
-        if record.levelno >= logging.WARNING:
-            _note(f"{record.levelname} {record.name}: {record.getMessage()}")
+        if record.levelno >= logging.WARNING and not hasattr(record, _NOTED):
+            setattr(record, _NOTED, True)  # each handler asks, and one note is enough
+            _note(f"{record.levelname} {record.name}: {_message(record)}")
         return False
 
     def match(self, text: str) -> bool:
@@ -65,8 +75,8 @@ class Quiet:
 
     def hush_logging(self) -> None:
         """Divert what would reach the root logger's handlers; to be repeated where pytest adds its own."""
-        for handler in logging.root.handlers:
-            if self not in handler.filters:
+        for handler in (*logging.root.handlers, logging.lastResort):
+            if handler is not None and self not in handler.filters:
                 handler.addFilter(self)
                 self._handlers.append(handler)
 
@@ -75,14 +85,19 @@ class Quiet:
         filters = self._filters()
         if not filters or filters[0] is not self._entry:
             filters.insert(0, self._entry)
+        if self._outermost is None:
+            self._outermost = filters
 
     def restore(self) -> None:
+        """Leave logging and warnings as they were found."""
         for handler in self._handlers:
             handler.removeFilter(self)
         self._handlers.clear()
-        filters = self._filters()
-        while self._entry in filters:
-            filters.remove(self._entry)
+        # A `catch_warnings` that was entered since then brings the list back in which we began.
+        for filters in (self._filters(), self._outermost or []):
+            filters[:] = [entry for entry in filters if entry is not self._entry]
+        self._outermost = None
+        self.thread = None
 
     @staticmethod
     def _filters() -> list[object]:

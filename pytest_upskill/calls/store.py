@@ -8,7 +8,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from pytest_upskill.errors import UpskillError
@@ -17,7 +18,11 @@ from pytest_upskill.types import Model, Provider, Reply, Request, Usage
 FILE = "store.sqlite3"
 SCHEMA_VERSION = 1
 _CHUNK = 500
-_TABLE = "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
+_PATIENCE = 30  # seconds to wait while another process writes
+_TABLE = "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply BLOB NOT NULL) WITHOUT ROWID"
+_ELSEWHERE = "move it away, or name another folder with --upskill-cache-dir"
+_REPLY = tuple(field.name for field in fields(Reply) if field.name != "usage")
+_USAGE = tuple(field.name for field in fields(Usage))
 
 
 class StoreError(UpskillError):
@@ -44,13 +49,20 @@ def reply_key(digest: bytes, run: int) -> bytes:
     return hashlib.sha256(b"%s %d" % (digest, run)).digest()
 
 
-def _encode(reply: Reply) -> str:
-    return json.dumps(asdict(reply), separators=(",", ":"))
+def _encode(reply: Reply) -> bytes:
+    text = json.dumps(asdict(reply), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
 
 
-def _decode(text: str) -> Reply:
-    data = json.loads(text)
-    return Reply(**{**data, "usage": Usage(**data["usage"])})
+def _decode(data: bytes | str) -> Reply | None:
+    # What another version of the plugin wrote is read as far as it is known here: it has been paid for.
+    try:
+        row = json.loads(data)
+        usage = Usage(**{name: row["usage"][name] for name in _USAGE if name in row["usage"]})
+        reply = Reply(**{name: row[name] for name in _REPLY if name in row}, usage=usage)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return reply if isinstance(reply.text, str) else None
 
 
 class Store:
@@ -65,31 +77,42 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="upskill-store")
-        self._waiting: list[tuple[bytes, str, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, bytes, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
     def present(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those keys that have a reply; makes no file. Any thread."""
         if not self.path.exists():
             return set()
-        connection = self._connect()
-        try:
-            found: set[bytes] = set()
-            for start in range(0, len(keys), _CHUNK):
-                found.update(self._in_chunk(connection, keys[start : start + _CHUNK]))
-            return found
-        finally:
-            connection.close()
+        found: set[bytes] = set()
+        with closing(self._connect()) as connection:
+            try:
+                for start in range(0, len(keys), _CHUNK):
+                    found.update(self._in_chunk(connection, keys[start : start + _CHUNK]))
+            except sqlite3.Error as error:
+                raise self._unreadable(error) from None
+        return found
 
     def get(self, key: bytes) -> Reply | None:
-        """Return the stored reply, or None. The engine's thread only."""
+        """Return the stored reply; None if there is none, or one that cannot be understood. Engine's thread only.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
         if self._reader is None:
             self._reader = self._connect()
-        row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        try:
+            row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from None
         return _decode(row[0]) if row else None
 
     async def put(self, key: bytes, reply: Reply) -> None:
-        """Write a reply; returned means that it is on the disk."""
+        """Write a reply; returned means that it is on the disk.
+
+        Raises:
+            StoreError: it could not be written.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((key, _encode(reply), done))
@@ -100,8 +123,8 @@ class Store:
     async def close(self) -> None:
         """Write what waits and close the file."""
         if self._flusher is not None:
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        # A flusher that was cancelled may leave rows behind: they are paid for.
+            await asyncio.wait([self._flusher])
+        # A flusher that was cancelled leaves rows behind: they are paid for.
         await self._flush()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close_writer)
         self._thread.shutdown()
@@ -113,23 +136,29 @@ class Store:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                await loop.run_in_executor(self._thread, self._write, [row[:2] for row in batch])
-                error = None
-            except sqlite3.Error as caught:
-                error = StoreError(f"{self.path}: cannot be written: {caught}")
+                error = await loop.run_in_executor(self._thread, self._write, [row[:2] for row in batch])
+            except asyncio.CancelledError:
+                self._waiting[:0] = batch
+                raise
             for _, _, done in batch:
                 if done.done():
-                    continue
+                    continue  # cancelled
                 if error is None:
                     done.set_result(None)
                 else:
                     done.set_exception(error)
 
-    def _write(self, rows: Iterable[tuple[bytes, str]]) -> None:
-        if self._writer is None:
-            self._writer = self._connect()
-        with self._writer:
-            self._writer.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", rows)
+    def _write(self, rows: Iterable[tuple[bytes, bytes]]) -> StoreError | None:
+        try:
+            if self._writer is None:
+                self._writer = self._connect()
+            with self._writer:
+                self._writer.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", rows)
+        except StoreError as error:
+            return error
+        except (sqlite3.Error, OverflowError) as error:
+            return StoreError(f"{self.path}: cannot be written: {error}; {_ELSEWHERE}")
+        return None
 
     def _close_writer(self) -> None:
         if self._writer is not None:
@@ -138,26 +167,37 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         self._make_folder()
         try:
-            connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA_VERSION):
-                connection.close()
-                raise StoreError(
-                    f"{self.path}: written by another version of pytest-upskill (schema {version}, this one reads "
-                    f"{SCHEMA_VERSION}): move it away, or name another folder with --upskill-cache-dir"
-                )
-            if version == 0:
-                with connection:
-                    connection.execute(_TABLE)
-                    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{self.path}: cannot be used as a store: {error}; move it away, or name another folder with "
-                "--upskill-cache-dir"
-            ) from None
+            raise self._unusable(error) from None
+        try:
+            self._prepare(connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._unusable(error) from None
+            raise
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            raise StoreError(
+                f"{self.path}: written by another version of pytest-upskill (schema {version}, this one reads "
+                f"{SCHEMA_VERSION}): {_ELSEWHERE}"
+            )
+        if version == 0:
+            with connection:
+                connection.execute(_TABLE)
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _unreadable(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"{self.path}: cannot be read: {error}; {_ELSEWHERE}")
+
+    def _unusable(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"{self.path}: cannot be used as a store: {error}; {_ELSEWHERE}")
 
     def _make_folder(self) -> None:
         folder = self.path.parent
@@ -173,4 +213,5 @@ class Store:
 
     def _in_chunk(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Iterable[bytes]:
         marks = ",".join("?" * len(keys))
-        return (row[0] for row in connection.execute(f"SELECT key FROM replies WHERE key IN ({marks})", keys))
+        query = f"SELECT key FROM replies WHERE key IN ({marks})"  # noqa: S608 - nothing but question marks
+        return (row[0] for row in connection.execute(query, keys))

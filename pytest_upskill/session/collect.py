@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_upskill.config import config_path
-from pytest_upskill.errors import UpskillError
+from pytest_upskill.errors import UpskillError, listing
 from pytest_upskill.session.answers import Answer, Place, Source
 from pytest_upskill.session.library import CHOOSE, Library
 from pytest_upskill.suite import SKILL_FILE
@@ -66,13 +68,9 @@ class SkillItem(pytest.Item):
 
 
 class SampleItem(SkillItem):
-    """One sample."""
+    """One sample. Made by `CaseFileNode`, which sets `sample`: at 100,000 items a constructor counts."""
 
-    def __init__(self, *, sample: Sample, keywords: set[str], **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self.sample = sample
-        # One set for all samples of a case: at 100,000 items a set for each would cost more than the rest.
-        self.extra_keyword_matches = keywords
+    sample: Sample
 
     @property
     def place(self) -> Place:
@@ -114,6 +112,19 @@ class Notice(pytest.Item):
         """Nothing: `setup` has skipped."""
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    # What a skill is read into lives as long as the run: looking for garbage among 100,000 items again and
+    # again costs as much as a third of the time to make them.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class CaseFileNode(pytest.File):
     """A file with cases."""
 
@@ -133,10 +144,17 @@ class CaseFileNode(pytest.File):
                     self, name="no-model", nodeid=f"{self.nodeid}::no-model", reason=CHOOSE
                 )
                 return
-            matrix = library.matrix(self.root)
+            with _no_garbage():
+                matrix = library.matrix(self.root)
         except UpskillError as error:
             raise self.CollectError(str(error)) from None
-        yield from self._samples(matrix.samples)
+        if not matrix.samples and self.path == matrix.suite.first.path:
+            chosen = listing(model.name for model in library.models)
+            reason = f"no case runs on the chosen models ({chosen}): each names others in its 'models'"
+            yield Notice.from_parent(self, name="no-case", nodeid=f"{self.nodeid}::no-case", reason=reason)
+        with _no_garbage():
+            items: list[SkillItem] = list(self._samples(matrix.samples))
+        yield from items
         if self.path == matrix.suite.first.path:
             yield from self._gates(matrix.gates)
 
@@ -149,9 +167,11 @@ class CaseFileNode(pytest.File):
                 keywords = {*case.tags, case.id, sample.suite.skill.name}
             if own:
                 name = sample.id
-                yield SampleItem.from_parent(
-                    self, name=name, nodeid=f"{self.nodeid}::{name}", sample=sample, keywords=keywords
-                )
+                item = SampleItem.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
+                item.sample = sample
+                # One set for all samples of a case: a set for each would cost more than the rest of it.
+                item.extra_keyword_matches = keywords
+                yield item
 
     def _gates(self, gates: tuple[Gate, ...]) -> Iterator[GateItem]:
         for gate in gates:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_upskill.errors import SuiteError
+from pytest_upskill.errors import SuiteError, one_line
 from pytest_upskill.reports import junit, terminal
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.findings import Finding, from_sentence
@@ -16,24 +18,35 @@ if TYPE_CHECKING:
     from pytest_upskill.session.controller import Controller
 
 
-def finish(controller: Controller) -> None:
-    """Stop the engine and write what stands in files."""
+def finish(controller: Controller) -> list[str]:
+    """Stop the engine and write what stands in files; return a sentence for each report that was not written."""
     controller.tell_finished()
     controller.stop()
     results = controller.results()
     junit.add_suite_properties(controller.config, results)
     folder = controller.library.settings.report
-    if folder is not None and results:
-        from pytest_upskill.reports.results import document
+    return [] if folder is None or not results else list(_reports(controller, folder))
 
-        data = document(controller.run_data())
+
+def _reports(controller: Controller, folder: Path) -> Iterator[str]:
+    from pytest_upskill.reports.results import document
+
+    data = document(controller.run_data())
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        for write in controller.library.registry.reporters.values():
+    except OSError as error:
+        yield f"{folder}: cannot be written: {error.strerror or error}"
+        return
+    for name, write in controller.library.registry.reporters.items():
+        try:
             write(data, folder)
+        except Exception as error:  # noqa: BLE001 - one report must not cost the others and the summary
+            words = error.strerror or error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            yield f"{folder}: the report '{name}' cannot be written: {words}"
 
 
-def summarise(controller: Controller, reporter: pytest.TerminalReporter) -> None:
-    """Print the lift summary."""
+def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritten: Sequence[str]) -> None:
+    """Print the lift summary, and why a report was not written."""
     results = controller.results()
     if not results:
         return
@@ -47,7 +60,9 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter) -> None
     for line in terminal.summary(results, controller.outcomes, controller.down, findings, look):
         reporter.write_line(line.text, **line.markup)
     folder = controller.library.settings.report
-    if folder is not None:
+    for sentence in unwritten:
+        reporter.write_line(f"report: {one_line(sentence)}", red=True)
+    if folder is not None and not unwritten:
         reporter.write_line(f"report: {folder}")
 
 

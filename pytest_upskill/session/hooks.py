@@ -34,9 +34,9 @@ class ItemHooks:
         others = []
         for item in items:
             # By its place and not its node id: one skill may be named twice, and two trees can have one id.
-            if isinstance(item, SampleItem):
+            if type(item) is SampleItem:
                 samples.setdefault(item.place, item)
-            elif isinstance(item, GateItem):
+            elif type(item) is GateItem:
                 gates.setdefault(item.place, item)
             else:
                 others.append(item)
@@ -101,6 +101,7 @@ class ControllerHooks(ItemHooks):
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._plan: list[str] | None = None
+        self._unwritten: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -137,16 +138,18 @@ class ControllerHooks(ItemHooks):
             self._controller.tell_finished()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Stop the engine and write what is written at the end, before the JUnit file is."""
         from pytest_upskill.session.finish import finish
 
-        finish(self._controller)
+        self._unwritten = finish(self._controller)
+        if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         from pytest_upskill.session.finish import summarise
 
-        summarise(self._controller, terminalreporter)
+        summarise(self._controller, terminalreporter, self._unwritten)
 
     def pytest_unconfigure(self) -> None:
         self._controller.stop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_upskill.errors import UpskillError
+from pytest_upskill.errors import ConfigError, UpskillError
 from pytest_upskill.session.collect import LIBRARY, SOURCE, collect_file
 from pytest_upskill.session.library import Library
 
@@ -36,11 +36,20 @@ def check_settings(config: pytest.Config) -> None:
     """
     try:
         found = library(config)
-        found.settings  # noqa: B018 - read for its errors
+        _refuse_file(found.settings.report)
         if found.settings.models:
             found.models  # noqa: B018
     except UpskillError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _refuse_file(report: Path | None) -> None:
+    # Found before anything is paid for; what can only be found at the end is said there.
+    if report is None:
+        return
+    taken = next((path for path in (report, *report.parents) if path.exists()), report)
+    if not taken.is_dir():
+        raise ConfigError(f"{report}: cannot be written: {taken} is a file: name a folder with --upskill-report")
 
 
 def collect(path: Path, parent: pytest.Collector) -> pytest.File | None:

@@ -58,7 +58,7 @@ class VerifierModel(Strict):
 class CaseModel(Strict):
     id: Annotated[str, AfterValidator(_case_id)] | None = None
     input: Filled
-    context: ContextModel = ContextModel()
+    context: ContextModel | None = None  # pydantic would copy a model for every case
     expected: dict[str, Any] = Field(default_factory=dict)
     tags: list[Filled] = Field(default_factory=list)
     models: list[Filled] = Field(default_factory=list)
@@ -139,7 +139,7 @@ class _Reader:
             id=name,
             input=row.input,
             checks=tuple(item.check for item in placed),
-            files=row.context.files,
+            files=row.context.files if row.context else {},
             tags=tuple(row.tags),
             models=tuple(row.models),
             skip=skip,

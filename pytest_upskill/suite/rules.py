@@ -18,8 +18,9 @@ def hold_rules(files: Iterable[CaseFile], scorers: Mapping[str, Scorer]) -> None
     """
     seen: dict[str, CaseFile] = {}
     for file in files:
+        name = shown(file.path)
         for case in file.cases:
-            where = f"{shown(file.path)}: case '{case.id}'"
+            where = f"{name}: case '{case.id}'"
             if not is_id(case.id) or case.id == RESERVED_ID:
                 raise SuiteError(f"{where}: an id {ID_FORM}, and '{RESERVED_ID}' is kept for the gates")
             if case.id in seen:

@@ -67,7 +67,9 @@ class GateModel(Strict):
 
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[list[Key], str]:
     """Return the keys to the first mistake and a sentence about it."""
-    first = error.errors()[0]
+    found = error.errors()
+    # A key that is misspelt is missing as well: the nearest known key says more.
+    first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     keys = [key for key in first["loc"] if key != "[key]"]
     kind, given = first["type"], first["input"]
     if kind == "extra_forbidden":

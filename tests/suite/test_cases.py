@@ -197,7 +197,8 @@ def test_a_mistake_in_a_case_names_its_key(folder: Folder, fields: dict[str, Any
 
 
 def test_the_line_is_that_of_the_key(folder: Folder) -> None:
-    text = '{"cases": [\n {"input": "a", "expected": {"contains": "x"}},\n {"input": "b",\n  "expected": {\n   "rgex": 1}}]}'
+    first = '{"cases": [\n {"input": "a", "expected": {"contains": "x"}},\n'
+    text = first + ' {"input": "b",\n  "expected": {\n   "rgex": 1}}]}'
     said = f"{FILE}:5: cases[1].expected.rgex: unknown key (did you mean 'regex'?)"
     assert refusal(folder, text) == said
 

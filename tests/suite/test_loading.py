@@ -9,7 +9,7 @@ from pytest_upskill.errors import SuiteError
 from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.suite.dialects.native import Native
 from pytest_upskill.suite.loading import load_suite, no_cases, skill_root
-from pytest_upskill.types import Case, CaseFile, Check, Scorer
+from pytest_upskill.types import Case, CaseFile, Check, Dialect, Scorer
 from tests.suite.conftest import Folder
 
 
@@ -25,6 +25,7 @@ class Lines:
         return CaseFile(path, self.cases)
 
 
+ID_RULE = "an id must be made of a-z, 0-9 and '-', at most 64 characters, and 'gate' is kept for the gates"
 CHECKS = (Check("contains", "x"),)
 
 
@@ -83,17 +84,11 @@ def test_one_id_in_two_files_is_refused(folder: Folder) -> None:
         ),
         (
             [Case("A b", "x", CHECKS)],
-            (
-                "case 'A b': an id must be made of a-z, 0-9 and '-', at most 64 characters, and 'gate' is kept for the "
-                "gates"
-            ),
+            f"case 'A b': {ID_RULE}",
         ),
         (
             [Case("gate", "x", CHECKS)],
-            (
-                "case 'gate': an id must be made of a-z, 0-9 and '-', at most 64 characters, and 'gate' is kept for the "
-                "gates"
-            ),
+            f"case 'gate': {ID_RULE}",
         ),
         (
             [Case("a", "x", CHECKS), Case("a", "y", CHECKS)],
@@ -127,7 +122,7 @@ def test_a_reference_that_cannot_be_read_is_found_when_the_skill_is_loaded(folde
 
 
 def test_the_skill_of_a_case_file_is_the_folder_of_its_dialect() -> None:
-    dialects = [Native(), Lines()]
+    dialects: list[Dialect] = [Native(), Lines()]
     assert skill_root(Path("/a/b/skill_meta.json"), dialects) == Path("/a/b")
     assert skill_root(Path("/a/b/evals/lines.txt"), dialects) == Path("/a/b")
     assert skill_root(Path("/a/b/lines.txt"), dialects) is None
