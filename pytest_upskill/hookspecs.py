@@ -38,6 +38,7 @@ def pytest_upskill_providers(register: Callable[[str, ProviderFactory], None]) -
         ```python
         from pytest_upskill import Reply
 
+
         class Parrot:
             version = "1"
             deterministic = True
@@ -51,6 +52,7 @@ def pytest_upskill_providers(register: Callable[[str, ProviderFactory], None]) -
                 return Reply(request.messages[0].content, model="parrot-1", stop_reason="stop")
 
             async def close(self): ...
+
 
         def pytest_upskill_providers(register):
             register("parrot", Parrot)
@@ -66,6 +68,7 @@ def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
         ```python
         from pytest_upskill import Score
 
+
         class MaxWords:
             isolated = False
 
@@ -77,6 +80,7 @@ def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
                 words = len(reply.text.split())
                 expected = f"at most {check.value} words"
                 return [Score(words <= check.value, f"{words} words", expected, check.scorer)]
+
 
         def pytest_upskill_scorers(register):
             register("max_words", MaxWords())
@@ -94,6 +98,7 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
         ```python
         from pytest_upskill.types import Case, CaseFile, Check
 
+
         class Lines:
             file = "cases.txt"
 
@@ -103,6 +108,7 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
                     task, fact = line.split(" => ")
                     cases.append(Case(f"line-{number}", task, (Check("contains", fact),)))
                 return CaseFile(path, tuple(cases))
+
 
         def pytest_upskill_dialects(register):
             register("lines", Lines())
@@ -139,6 +145,7 @@ def pytest_upskill_reporters(
         def write(results, folder):
             names = [skill["name"] for skill in results["skills"]]
             (folder / "skills.txt").write_text("\n".join(names))
+
 
         def pytest_upskill_reporters(register):
             register("names", write)

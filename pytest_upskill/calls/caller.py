@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pytest_upskill.calls.store import Store, StoreError
@@ -16,6 +16,14 @@ from pytest_upskill.types import CacheMode, Model, Provider, Reply, Request
 _LONGEST_CLOSE = 3.0  # seconds, for each kind of what is open
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A call that is under way or done, and the name of the model for which it was made."""
+
+    model: str
+    call: asyncio.Task[Reply]
+
+
 class Caller:
     """Makes the calls of a run, on the engine's loop; identical requests are made once."""
 
@@ -23,7 +31,7 @@ class Caller:
         self._providers = providers
         self._store = store
         self._mode = mode
-        self._flights: dict[bytes, asyncio.Task[Reply]] = {}
+        self._flights: dict[bytes, _Flight] = {}
         self._clients: dict[str, asyncio.Task[None]] = {}
         self._open: list[Provider] = []
         self._unwritable: StoreError | None = None
@@ -43,18 +51,27 @@ class Caller:
             CallError: there is no reply.
             StoreError: the store cannot be used.
         """
-        flight = self._flights.get(key)
-        if flight is None:
-            # Also where nothing stored is wanted: a store that cannot be opened is found before a call is paid.
-            stored = self._store.get(key) if self._store is not None else None
-            if stored is not None and self._mode in ("auto", "replay"):
-                return stored, True
-            flight = self._flights[key] = asyncio.ensure_future(self._call(model, key, request))
-        return await asyncio.shield(flight), False
+        while True:
+            flight = self._flights.get(key)
+            if flight is None:
+                # Also where nothing stored is wanted: a store that cannot be opened is found before a call is paid.
+                stored = self._store.get(key) if self._store is not None else None
+                if stored is not None and self._mode in ("auto", "replay"):
+                    return stored, True
+                call = asyncio.ensure_future(self._call(model, key, request))
+                flight = self._flights[key] = _Flight(model.name, call)
+            try:
+                return await asyncio.shield(flight.call), False
+            except CallError:
+                if flight.model == model.name:
+                    raise
+                # Another name for the same model, perhaps with another key: its failure is not shared.
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
 
     async def close(self) -> None:
         """End the calls, close the clients and the store."""
-        calls = [*self._flights.values(), *self._clients.values()]
+        calls = [*(flight.call for flight in self._flights.values()), *self._clients.values()]
         for call in calls:
             call.cancel()
         await finished(calls)

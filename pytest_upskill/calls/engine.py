@@ -77,8 +77,12 @@ class Engine:
         """
         missing = [sample for sample in samples if sample not in self.outcomes]
         if missing:
-            self._ask(missing)
+            self._ask(samples, missing)
             self._wait_for(missing)
+        elif self._window is not None:
+            # The window moves on with those who ask, also where the answer is there already.
+            with contextlib.suppress(EngineStopped):
+                self._ask(samples, [])
         return [self.outcomes[sample] for sample in samples]
 
     def stop(self) -> None:
@@ -103,13 +107,13 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _ask(self, samples: Sequence[Sample]) -> None:
+    def _ask(self, samples: Sequence[Sample], urgent: Sequence[Sample]) -> None:
         self._start()
         with self._changed:
             if self._over or self._loop is None:
                 raise self._stopped() from self._failure
             try:
-                self._loop.call_soon_threadsafe(self._feed, self._ahead(samples), samples)
+                self._loop.call_soon_threadsafe(self._feed, self._ahead(samples), urgent)
             except RuntimeError:  # closed in this moment
                 raise self._stopped() from self._failure
 

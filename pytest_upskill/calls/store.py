@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -171,13 +172,24 @@ class Store:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
         try:
-            self._prepare(connection)
+            self._prepare_patiently(connection)
         except BaseException as error:
             connection.close()
             if isinstance(error, sqlite3.Error):
                 raise self._unusable(error) from None
             raise
         return connection
+
+    def _prepare_patiently(self, connection: sqlite3.Connection) -> None:
+        # SQLite does not wait by itself where two processes make the same file.
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._prepare(connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.005)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode=WAL")

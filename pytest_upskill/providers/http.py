@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import openai
 
 PLACEHOLDER = "no-key-needed"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")  # noqa: S104 - an address to call, not to bind
 _LONGEST_WAIT = 120.0
 
 
@@ -77,7 +77,7 @@ class HTTPProvider(ABC):
         try:
             http = _http_client(sdk, self._model.concurrency)
             client = self._connect(http, key)
-        except Exception as err:
+        except Exception as err:  # noqa: BLE001 - becomes a sentence
             if http is not None:
                 await http.aclose()
             raise (err if isinstance(err, CallError) else failures.setup(err)) from None
@@ -91,7 +91,7 @@ class HTTPProvider(ABC):
         try:
             raw, latency = await self._post(self._client, self._body(request), timeout)
             return self._read(_decode(raw), latency)
-        except Exception as err:
+        except Exception as err:  # noqa: BLE001 - becomes a sentence
             # Not chained: the SDK's exception may quote a key.
             raise self._failures.of(err, timeout) from None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_upskill.reports.plan import counted
+from pytest_upskill.errors import one_line
+from pytest_upskill.reports.words import counted, folded, quoted_line, wrapped
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import WITH, Outcome
+from pytest_upskill.types import WITH, Outcome, Reply
 from pytest_upskill.verdicts.result import GateResult
 
 _MOST_MISSES = 10
@@ -30,31 +30,33 @@ def failure(
     """
     gate = result.gate
     word = result.decision.word if result.decision else "failed"
-    lines = [f"{gate.suite.skill.name} on {gate.model.name}: gate {word}"]
-    said = [*(result.decision.reasons if result.decision else ())]
-    if gate.model.name in down:
-        said.append(down[gate.model.name])
-    if result.verdict is not None and not any(result.verdict.phrase in reason for reason in said):
-        said.append(result.verdict.phrase)
-    lines += [line for text in said for line in _wrapped(text)]
+    lines = [one_line(f"{gate.suite.skill.name} on {gate.model.name}: gate {word}")]
+    for text in _said(result, down):
+        lines += wrapped(folded(text), _WIDTH, "  ", "    ")
     misses = [s for s in gate.samples if s.arm == WITH and s in outcomes and _missed(outcomes[s])]
     most = len(misses) if verbose else _MOST_MISSES
     for sample in misses[:most]:
         lines += ["", *_miss(sample, outcomes[sample], verbose=verbose)]
     if len(misses) > most:
-        lines += [
-            "",
-            f"  and {counted(len(misses) - most, 'more miss').replace('misss', 'misses')}: -v shows all",
-        ]
+        lines += ["", f"  and {counted(len(misses) - most, 'more miss', 'more misses')}: -v shows all"]
     if misses:
-        lines += ["", f"  cases: {shown(gate.suite.first.path)}"]
+        lines += ["", f"  cases: {', '.join(_files(misses))}"]
     return "\n".join(lines)
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
-    )
+def _said(result: GateResult, down: Mapping[str, str]) -> Iterator[str]:
+    reasons = result.decision.reasons if result.decision else ()
+    yield from reasons
+    if result.gate.model.name in down:
+        yield down[result.gate.model.name]
+    verdict = result.verdict
+    if verdict is not None and not any(verdict.phrase in reason for reason in reasons):
+        yield verdict.phrase
+
+
+def _files(misses: Sequence[Sample]) -> list[str]:
+    cases = {sample.case for sample in misses}
+    return [one_line(shown(file.path)) for file in misses[0].suite.files if not cases.isdisjoint(file.cases)]
 
 
 def _missed(outcome: Outcome) -> bool:
@@ -65,16 +67,26 @@ def _miss(sample: Sample, outcome: Outcome, *, verbose: bool) -> Iterator[str]:
     yield f"  MISS {sample.id}"
     for score in outcome.scores:
         if not score.hit:
-            yield f"    expected: {score.expected}"
-            yield f"    evidence: {score.evidence}"
-    reply = outcome.reply
-    if reply is None:
-        return
-    if reply.truncated:
-        yield "    the reply was cut off at its max_tokens"
-    yield "    the model said:"
-    text = reply.text.strip().splitlines() or ["(nothing)"]
-    for line in text if verbose else text[:_MOST_LINES]:
-        yield f"      | {line if verbose or len(line) <= _MOST_COLUMNS else line[: _MOST_COLUMNS - 3] + '...'}".rstrip()
-    if not verbose and len(text) > _MOST_LINES:
-        yield f"      | ({counted(len(text) - _MOST_LINES, 'more line')}: -v shows all)"
+            yield f"    expected: {folded(score.expected)}"
+            yield f"    evidence: {folded(score.evidence)}"
+    if outcome.reply is not None:
+        if outcome.reply.truncated:
+            yield "    the reply was cut off at its max_tokens"
+        yield "    the model said:"
+        yield from (f"      | {line}".rstrip() for line in _quotation(outcome.reply, verbose=verbose))
+
+
+def _quotation(reply: Reply, *, verbose: bool) -> Iterator[str]:
+    lines = reply.text.splitlines()
+    while lines and not lines[0].strip():
+        del lines[0]
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    if not lines:
+        yield "(nothing)"
+    elif verbose:
+        yield from (quoted_line(line) for line in lines)
+    else:
+        yield from (quoted_line(line, _MOST_COLUMNS) for line in lines[:_MOST_LINES])
+        if len(lines) > _MOST_LINES:
+            yield f"({counted(len(lines) - _MOST_LINES, 'more line')}: -v shows all)"

@@ -7,11 +7,13 @@ from fractions import Fraction
 
 import pytest
 
+from pytest_upskill.errors import one_line
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Outcome
 from pytest_upskill.verdicts.result import GateResult
 
 Properties = tuple[tuple[str, str], ...]
+_LONGEST = 200
 
 
 def sample_properties(sample: Sample, outcome: Outcome) -> Properties:
@@ -58,7 +60,7 @@ def add_suite_properties(config: pytest.Config, results: Iterable[GateResult]) -
     if xml is None:
         return
     for result in results:
-        place = f"upskill.{result.gate.suite.skill.name}.{result.gate.model.name}"
+        place = _text(f"upskill.{result.gate.suite.skill.name}.{result.gate.model.name}")
         for name, value in _summary(result):
             if value is not None:
                 xml.add_global_property(f"{place}.{name}", _text(value))
@@ -90,4 +92,5 @@ def _named(rows: Iterable[tuple[str, object]]) -> Properties:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{float(value):.4f}" if isinstance(value, Fraction) else str(value)
+    # What a server says of itself may be long, and hold what neither XML nor a worker's channel can carry.
+    return f"{float(value):.4f}" if isinstance(value, Fraction) else one_line(str(value)[:_LONGEST])

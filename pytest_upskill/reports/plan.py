@@ -6,8 +6,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_upskill.reports.words import counted
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.verdicts.intervals import smallest_lift
+from pytest_upskill.verdicts.wording import points
+
+_NARROWEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Plan:
     cases: int
     models: int
     arms: int
+    runs: int
     samples: int
     replies: int
     stored: int
@@ -35,41 +40,57 @@ def make_plan(
     deterministic: Callable[[str], bool],
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
-    sizes = {len(gate.samples) // 2 for gate in gates if not deterministic(gate.model.name)}
+    sizes = {_samples_an_arm(gate) for gate in gates if not deterministic(gate.model.name)}
     return Plan(
         skills=len({sample.suite for sample in wanted}),
         cases=len({sample.case for sample in wanted}),
         models=len({sample.model.name for sample in wanted}),
         arms=len({sample.arm for sample in wanted}),
+        runs=len({sample.run for sample in wanted}),
         samples=len(wanted),
         replies=replies,
         stored=stored,
-        smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes)),
+        smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes) if size),
     )
+
+
+def _samples_an_arm(gate: Gate) -> int:
+    return sum(not sample.case.skip for sample in gate.samples) // 2
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:
     """Return the plan as a sentence, wrapped to `width` columns."""
     text = (
-        f"upskill: {counted(plan.skills, 'skill')}, {counted(plan.cases, 'case')} x {counted(plan.models, 'model')} x "
-        f"{counted(plan.arms, 'arm')} = {counted(plan.samples, 'sample')}; "
+        f"upskill: {counted(plan.skills, 'skill')}, {_size(plan)}; "
         f"{plan.stored} in the store, {counted(plan.replies - plan.stored, 'call')}"
     )
     if plan.smallest:
         text += "; " + _smallest(plan.smallest)
-    return textwrap.wrap(text, max(width, 40), subsequent_indent="         ", break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        max(width, _NARROWEST),
+        subsequent_indent="         ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
-def counted(count: int, noun: str) -> str:
-    """Return `1 case`, `2 cases`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _size(plan: Plan) -> str:
+    factors = [counted(plan.cases, "case"), counted(plan.models, "model"), counted(plan.arms, "arm")]
+    if plan.runs > 1:
+        factors.append(counted(plan.runs, "run"))
+    samples = counted(plan.samples, "sample")
+    if plan.cases * plan.models * plan.arms * plan.runs == plan.samples:
+        return f"{' x '.join(factors)} = {samples}"
+    # Not every case runs on every model, or only a part was selected.
+    return f"{', '.join(factors)}: {samples}"
 
 
 def _smallest(sizes: Sequence[tuple[int, float | None]]) -> str:
     few, many = sizes[0], sizes[-1]
     parts = [few] if few == many else [few, many]
     return "; ".join(
-        f"{counted(size, 'sample')} an arm reliably show lifts above {lift * 100:.0f} points"
+        f"{counted(size, 'sample')} an arm reliably show lifts above {points(lift).removeprefix('+')} points"
         if lift is not None
         else f"{counted(size, 'sample')} an arm can show no lift reliably"
         for size, lift in parts

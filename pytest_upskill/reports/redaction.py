@@ -11,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 from pytest_upskill.types import JSON
 
 HIDDEN = "***"
-_SECRET = re.compile(r"api.?key|authorization|password|passwd|secret|cookie|(^|[_-])token$|headers$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"api.?key|authorization|password|passwd|secret|cookie|(^|[_-])token$|headers$", re.IGNORECASE
+)
 
 
 def without_secrets(parameters: Mapping[str, JSON]) -> dict[str, JSON]:

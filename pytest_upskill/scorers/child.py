@@ -60,7 +60,7 @@ def _answer(job: Job, scorers: dict[str, Scorer]) -> bytes:
         return pack_scores(scorers[job.scorer].score(job.reply, job.check, job.context))
     except ScorerError as error:
         return pack_error(str(error))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a user's scorer may raise anything
         return pack_error(f"{described(job.check)} failed on this reply: {failure(error, job.context.root)}")
 
 
@@ -68,7 +68,7 @@ def _make(name: str) -> Scorer:
     module, _, path = name.partition(":")
     try:
         scorer: Scorer = getattr(import_module(module), path)()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         raise ScorerError(
             f"the scorer {name} cannot be made in a process of its own: {type(error).__name__}: {error}; "
             "an isolated scorer's class must be importable and take no arguments"

@@ -61,7 +61,7 @@ class Python:
         root = context.root.resolve()
         with self._modules.of(root):
             result = self._call(replace(reply, text=place.text), check, replace(context, root=root))
-        return [_filled(reply, check, item) for item in _scores(result, reply, check)]
+        return [_filled(check, item) for item in _scores(result, reply, check)]
 
     def _call(self, reply: Reply, check: Check, context: ScoringContext) -> object:
         function = _load(check, context.root)
@@ -73,7 +73,7 @@ class Python:
             evidence = str(error) or (f"{place[1]} ({place[0]})" if place else "AssertionError")
             return scored(reply, check, False, evidence, within(check, described(check)))
         # Also what is no Exception: sys.exit() or pytest.fail() must not end the process.
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a user's scorer may raise anything
             raise ScorerError(f"{described(check)} raised {failure(error, context.root)}") from None
 
 
@@ -81,7 +81,7 @@ def _load(check: Check, root: Path) -> Callable[..., object]:
     module, _, name = str(check.value).partition(":")
     try:
         function: object = getattr(importlib.import_module(module), name)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a user's module may raise anything
         raise ScorerError(f"{described(check)} cannot be imported: {failure(error, root)}") from None
     if not callable(function):
         raise ScorerError(f"{described(check)} is not a function but {type(function).__name__}")
@@ -118,7 +118,7 @@ def _scores(result: object, reply: Reply, check: Check) -> list[Score]:
     return scores
 
 
-def _filled(reply: Reply, check: Check, score: Score) -> Score:
+def _filled(check: Check, score: Score) -> Score:
     expected = fold(str(score.expected)) or within(check, described(check))
     return Score(bool(score.hit), fold(str(score.evidence)), expected, check.scorer)
 

@@ -45,13 +45,16 @@ def _yaml(text: str) -> object:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=loader)
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe ones
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1} column {mark.column + 1}: " if mark else ""
         raise ValueError(f"{place}{error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except (LookupError, AttributeError, TypeError) as error:
+        # PyYAML's constructors let these through for a tag that does not fit, such as `!!bool maybe`.
+        raise ValueError(f"a tag does not fit its value: {type(error).__name__}: {error}") from None
 
 
 def _toml(text: str) -> object:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
 
 SOURCE = pytest.StashKey[Source]()
+NOTICES = ("::no-model", "::no-case", "::no-cases")
 LIBRARY = pytest.StashKey[Library]()
 
 
@@ -146,7 +147,7 @@ class CaseFileNode(pytest.File):
                 return
             with _no_garbage():
                 matrix = library.matrix(self.root)
-        except UpskillError as error:
+        except (UpskillError, pytest.UsageError) as error:  # a wrong ini value is of the second kind
             raise self.CollectError(str(error)) from None
         if not matrix.samples and self.path == matrix.suite.first.path:
             chosen = listing(model.name for model in library.models)

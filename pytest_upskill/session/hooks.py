@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from pytest_upskill.errors import UpskillError
 from pytest_upskill.session.answers import Place
-from pytest_upskill.session.collect import GateItem, Notice, SampleItem, SkillItem
+from pytest_upskill.session.collect import NOTICES, GateItem, Notice, SampleItem, SkillItem
 
 if TYPE_CHECKING:
     from pytest_upskill.session.controller import Controller
@@ -102,6 +103,7 @@ class ControllerHooks(ItemHooks):
         self._controller = controller
         self._plan: list[str] | None = None
         self._unwritten: list[str] = []
+        self._notices: dict[str, None] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -136,6 +138,8 @@ class ControllerHooks(ItemHooks):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and hasattr(report, "upskill"):
             self._controller.tell_finished()
+        elif report.skipped and report.nodeid.endswith(NOTICES) and isinstance(report.longrepr, tuple):
+            self._notices[report.longrepr[2].removeprefix("Skipped: ")] = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -150,6 +154,9 @@ class ControllerHooks(ItemHooks):
         from pytest_upskill.session.finish import summarise
 
         summarise(self._controller, terminalreporter, self._unwritten)
+        for notice in self._notices:  # pytest itself shows the reason of a skip with -rs alone
+            for line in textwrap.wrap(f"upskill: {notice}", terminalreporter._tw.fullwidth):  # noqa: SLF001
+                terminalreporter.write_line(line, yellow=True)
 
     def pytest_unconfigure(self) -> None:
         self._controller.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_upskill.errors import ConfigError, UpskillError
-from pytest_upskill.session.collect import LIBRARY, SOURCE, collect_file
+from pytest_upskill.session.collect import LIBRARY, NOTICES, SOURCE, collect_file
 from pytest_upskill.session.library import Library
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def serve_worker(config: pytest.Config, node: Any, ids: list[str], broker: Broke
     Raises:
         pytest.UsageError: the worker is on another machine, which the loopback socket does not reach.
     """
+    if any(nodeid.endswith(NOTICES) for nodeid in ids):
+        _take_part(config)  # to repeat at the end what the notices say
     if not any(_OURS.search(nodeid) for nodeid in ids):
         return
     spec = node.gateway.spec

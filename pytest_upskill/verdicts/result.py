@@ -47,13 +47,15 @@ def evaluate(
 
 
 def failed_by_plugin(result: GateResult, reason: str) -> GateResult:
-    """Return the result with its gate failed for a reason that a plugin gave."""
-    if result.decision is None or not result.decision.passed:
+    """Return the result with its gate failed for a reason that a plugin gave; a gate that is off still passes."""
+    decision = result.decision
+    if decision is None:
         return result
-    decision = replace(
-        result.decision, passed=False, word="failed", reasons=(reason, *result.decision.reasons)
-    )
-    return replace(result, decision=decision)
+    reasons = (reason, *decision.reasons)
+    if not decision.passed:
+        return replace(result, decision=replace(decision, reasons=reasons))
+    passed = result.rules.mode == "off"
+    return replace(result, decision=replace(decision, passed=passed, word="failed", reasons=reasons))
 
 
 def _incomplete(counted: Tally) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from pytest_upskill.suite.matrix import Gate, Sample
-from pytest_upskill.types import WITH, WITHOUT, Arm, Case, Outcome, Price, Reply
+from pytest_upskill.types import WITH, WITHOUT, Arm, Case, Outcome, Price, Reply, Usage
 from pytest_upskill.verdicts.verdict import CaseCount
 
 
@@ -16,10 +16,12 @@ from pytest_upskill.verdicts.verdict import CaseCount
 class Tally:
     """What was measured of a gate's samples.
 
-    `counts` are the hits of the cases that were measured whole, runs with the same reply taken once.
-    `complete` tells that every declared sample was measured or skipped. Token means are over calls whose
-    usage is known; `tokens_ratio`, `latency_ratio` are geometric means of with/without over the cases.
-    Costs are US dollars over all calls of an arm, None when the price or a usage is unknown.
+    `counts` are the hits of the cases that were measured whole, runs with the same reply taken once, and as many
+    runs in one arm as in the other; `counted_cost` is what their calls with the skill cost.
+    `complete` tells that every declared sample was measured or skipped. Tokens and ratios are those of the same
+    cases, over calls whose usage is known; `tokens_ratio`, `latency_ratio` are geometric means of with/without over
+    the cases. Costs are US dollars, None when the price or a usage is unknown; those of an arm are over all of its
+    calls.
     """
 
     counts: tuple[CaseCount, ...]
@@ -34,103 +36,125 @@ class Tally:
     latency_ratio: float | None
     with_cost: float | None
     without_cost: float | None
+    counted_cost: float | None
 
     @property
     def complete(self) -> bool:
         return not self.errors and not self.pending
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A case that was measured whole: the replies of both arms by their runs, and those that count."""
+
+    id: str
+    replies: Mapping[Arm, Sequence[Outcome]]
+    counted: Mapping[Arm, Sequence[Outcome]]
+
+    @property
+    def repeats(self) -> bool:
+        return any(len(_distinct(self.replies[arm])) < len(self.replies[arm]) for arm in (WITH, WITHOUT))
+
+    @property
+    def count(self) -> CaseCount:
+        with_, without = self.counted[WITH], self.counted[WITHOUT]
+        return CaseCount(self.id, _hits(with_), len(with_), _hits(without), len(without))
+
+
 def tally(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Tally:
     """Count what is known of a gate's samples by now."""
     known = [(sample, outcomes[sample]) for sample in gate.samples if sample in outcomes]
-    cases = _by_case(known)
-    wanted = 2 * gate.runs
-    whole = {case: rows for case, rows in cases.items() if sum(o.measured for _, o in rows) == wanted}
-    replies = {
-        arm: [o.reply for s, o in known if s.arm == arm and o.measured and o.reply] for arm in (WITH, WITHOUT)
-    }
+    measured = [(sample, outcome) for sample, outcome in known if outcome.measured]
+    cases = list(_whole(measured, gate.runs))
+    price = gate.model.price
     return Tally(
-        counts=tuple(_count(case, rows) for case, rows in whole.items()),
+        counts=tuple(case.count for case in cases),
         errors=tuple(row for row in known if row[1].error is not None),
         skips=tuple(row for row in known if row[1].skip is not None),
         pending=len(gate.samples) - len(known),
-        repeated=tuple(case.id for case, rows in whole.items() if _repeats(rows)),
-        truncated=sum(reply.truncated for arm in replies.values() for reply in arm),
-        with_tokens=_mean_tokens(replies[WITH]),
-        without_tokens=_mean_tokens(replies[WITHOUT]),
-        tokens_ratio=_ratio(whole.values(), _tokens),
-        latency_ratio=_ratio(whole.values(), lambda reply: reply.latency),
-        with_cost=_cost(replies[WITH], gate.model.price),
-        without_cost=_cost(replies[WITHOUT], gate.model.price),
+        repeated=tuple(case.id for case in cases if case.repeats),
+        truncated=sum(outcome.reply is not None and outcome.reply.truncated for _, outcome in measured),
+        with_tokens=_mean_tokens(_of_cases(cases, WITH)),
+        without_tokens=_mean_tokens(_of_cases(cases, WITHOUT)),
+        tokens_ratio=_ratio(cases, _tokens),
+        latency_ratio=_ratio(cases, lambda reply: reply.latency),
+        with_cost=_cost(_of_arm(measured, WITH), price),
+        without_cost=_cost(_of_arm(measured, WITHOUT), price),
+        counted_cost=_cost([outcome for case in cases for outcome in case.counted[WITH]], price),
     )
 
 
-Rows = list[tuple[Sample, Outcome]]
+Row = tuple[Sample, Outcome]
 
 
-def _by_case(known: Iterable[tuple[Sample, Outcome]]) -> dict[Case, Rows]:
-    cases: dict[Case, Rows] = {}
-    for sample, outcome in known:
-        cases.setdefault(sample.case, []).append((sample, outcome))
-    return cases
+def _whole(measured: Iterable[Row], runs: int) -> Iterator[_Case]:
+    rows: dict[Case, list[Row]] = {}
+    for sample, outcome in measured:
+        rows.setdefault(sample.case, []).append((sample, outcome))
+    for case, own in rows.items():
+        replies = {arm: _of_arm(own, arm) for arm in (WITH, WITHOUT)}
+        if all(len(outcomes) == runs for outcomes in replies.values()):
+            distinct = {arm: _distinct(outcomes) for arm, outcomes in replies.items()}
+            size = min(len(outcomes) for outcomes in distinct.values())
+            yield _Case(case.id, replies, {arm: found[:size] for arm, found in distinct.items()})
 
 
-def _arm(rows: Rows, arm: Arm) -> list[Outcome]:
+def _of_arm(rows: Iterable[Row], arm: Arm) -> list[Outcome]:
     return [outcome for sample, outcome in rows if sample.arm == arm]
 
 
-def _distinct(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _of_cases(cases: Iterable[_Case], arm: Arm) -> list[Outcome]:
+    return [outcome for case in cases for outcome in case.replies[arm]]
+
+
+def _distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
     # One reply got twice is one run: a server that answers from a cache adds no evidence.
-    return list({outcome.reply.text: outcome for outcome in reversed(outcomes) if outcome.reply}.values())[
-        ::-1
-    ]
+    found: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        if outcome.reply is not None:
+            found.setdefault(outcome.reply.text, outcome)
+    return list(found.values())
 
 
-def _repeats(rows: Rows) -> bool:
-    return any(len(_distinct(_arm(rows, arm))) < len(_arm(rows, arm)) for arm in (WITH, WITHOUT))
+def _hits(outcomes: Iterable[Outcome]) -> int:
+    return sum(outcome.hit for outcome in outcomes)
 
 
-def _count(case: Case, rows: Rows) -> CaseCount:
-    with_, without = _distinct(_arm(rows, WITH)), _distinct(_arm(rows, WITHOUT))
-    runs = min(len(with_), len(without))
-    return CaseCount(
-        case.id,
-        sum(outcome.hit for outcome in with_[:runs]),
-        runs,
-        sum(outcome.hit for outcome in without[:runs]),
-        runs,
-    )
-
-
-def _tokens(reply: Reply) -> float | None:
+def _tokens(reply: Reply) -> int | None:
     usage = reply.usage
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     return usage.input_tokens + usage.output_tokens
 
 
-def _mean_tokens(replies: Sequence[Reply]) -> float | None:
-    counts = [count for reply in replies if (count := _tokens(reply)) is not None]
-    return fmean(counts) if counts else None
+def _mean_tokens(outcomes: Iterable[Outcome]) -> float | None:
+    found = _values(outcomes, _tokens)
+    return fmean(found) if found else None
 
 
-def _cost(replies: Sequence[Reply], price: Price | None) -> float | None:
-    if price is None or not replies:
+def _cost(outcomes: Sequence[Outcome], price: Price | None) -> float | None:
+    if price is None or not outcomes:
         return None
-    total = 0.0
-    for reply in replies:
-        usage = reply.usage
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        total += (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
-    return total
+    costs = _values(outcomes, lambda reply: _dollars(reply.usage, price))
+    return math.fsum(costs) if len(costs) == len(outcomes) else None
 
 
-def _ratio(cases: Iterable[Rows], measure: Callable[[Reply], float | None]) -> float | None:
+def _dollars(usage: Usage, price: Price) -> float | None:
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+
+
+def _values(outcomes: Iterable[Outcome], measure: Callable[[Reply], float | None]) -> list[float]:
+    found = (measure(outcome.reply) for outcome in outcomes if outcome.reply is not None)
+    return [value for value in found if value is not None]
+
+
+def _ratio(cases: Iterable[_Case], measure: Callable[[Reply], float | None]) -> float | None:
     logs = []
-    for rows in cases:
-        with_ = [value for o in _arm(rows, WITH) if o.reply and (value := measure(o.reply))]
-        without = [value for o in _arm(rows, WITHOUT) if o.reply and (value := measure(o.reply))]
-        if with_ and without:
-            logs.append(math.log(fmean(with_) / fmean(without)))
+    for case in cases:
+        means = [fmean(_values(case.replies[arm], measure) or [0.0]) for arm in (WITH, WITHOUT)]
+        # A case without a number in one of its arms, or with a zero, has no ratio.
+        if min(means) > 0:
+            logs.append(math.log(means[0] / means[1]))
     return math.exp(fmean(logs)) if logs else None

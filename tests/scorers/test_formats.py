@@ -12,7 +12,7 @@ from pytest_upskill.scorers.formats import FORMATS, parse
 @pytest.mark.parametrize(
     ("form", "text", "message"),
     [
-        ("json", '{\n"a": 1,}', "line 2 column 8: Expecting property name enclosed in double quotes"),
+        ("json", '{\n"a" 1}', "line 2 column 5: Expecting ':' delimiter"),
         ("json", "[NaN]", "NaN is not JSON"),
         ("json", "[" * 100_000, "it is nested too deeply"),
         ("toml", "a = 1\nb =", "Invalid value (at end of document)"),
@@ -38,3 +38,9 @@ def test_any_text_is_data_or_a_value_error(form: str, text: str) -> None:
         parse(form, text)
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("text", ["x: !!bool maybe", "x: !!timestamp soon", "x: !!int many"])
+def test_a_yaml_tag_that_does_not_fit_is_a_mistake_and_no_crash(text: str) -> None:
+    with pytest.raises(ValueError, match="[a-z]"):
+        parse("yaml", text)

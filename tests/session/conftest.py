@@ -41,7 +41,7 @@ class Script:
 
     async def open(self):
         if self.model.model == "no-key":
-            raise CallError("no-key: no credentials: set SCRIPT_KEY", short="no-key: no credentials", fatal=True)
+            raise CallError(f"{self.model.name}: no credentials: set SCRIPT_KEY", short="no credentials", fatal=True)
 
     async def complete(self, request, timeout):
         arm = "with" if "<skill" in request.system else "without"
@@ -57,7 +57,7 @@ class Script:
             warnings.warn("the SDK does not like this model", DeprecationWarning)
             logging.getLogger("openai").warning("a warning of the SDK")
         if kind == "broken" and "case-1" in task:
-            raise CallError("broken: the server answered 500: out of order")
+            raise CallError(f"{self.model.name}: the server answered 500: out of order")
         hit = {"helps": arm == "with", "hurts": arm == "without", "never": False}.get(kind, arm == "with")
         text = f"{'yes' if hit else 'no'}, this is reply {'' if self.deterministic else next(COUNT)}"
         return Reply(text, model=f"{kind}-1", usage=Usage(len(request.system), 5), stop_reason="stop", latency=0.25)

@@ -17,6 +17,8 @@ HOW = (
 
 def test_one_skipped_item_says_how_to_choose(project: Project, run: Run) -> None:
     project.skill(cases=5)
+    said = run(models=None)
+    assert HOW in " ".join(said.stdout.str().split())
     result = run("-rs", models=None)
     result.assert_outcomes(skipped=1)
     assert result.ret == 0
