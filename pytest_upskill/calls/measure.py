@@ -13,7 +13,7 @@ from pytest_upskill.calls.store import Store, reply_key, request_digest
 from pytest_upskill.calls.strangers import in_words, presentable
 from pytest_upskill.errors import CallError, ScorerError, UpskillError
 from pytest_upskill.suite.matrix import Sample, Suite
-from pytest_upskill.suite.prompt import Prompt, leaked_line, telling_lines
+from pytest_upskill.suite.prompt import Prompt, leaked_line, skill_block, telling_lines
 from pytest_upskill.types import (
     WITHOUT,
     Arm,
@@ -76,7 +76,8 @@ class Requests:
         if sample.case not in self._leaks:
             body = self._bodies.get(sample.suite)
             if body is None:
-                body = self._bodies[sample.suite] = telling_lines(sample.suite.skill.body)
+                block = skill_block(sample.suite.skill, sample.suite.first.inject)
+                body = self._bodies[sample.suite] = telling_lines(block)
             self._leaks[sample.case] = leaked_line(self.prompt(sample), body, sample.case)
         return self._leaks[sample.case]
 

@@ -18,6 +18,7 @@ _NARROWEST = 40
 class Plan:
     """Counts of what is to be measured; `replies` are distinct requests, of which `stored` need no call.
 
+    `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay).
     `smallest` holds for each number of samples an arm, of models with noise, the smallest lift that it shows.
     """
 
@@ -30,6 +31,7 @@ class Plan:
     replies: int
     stored: int
     smallest: tuple[tuple[int, float | None], ...]
+    calls: bool = True
 
 
 def make_plan(
@@ -38,6 +40,8 @@ def make_plan(
     replies: int,
     stored: int,
     deterministic: Callable[[str], bool],
+    *,
+    calls: bool = True,
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
     sizes = {_samples_an_arm(gate) for gate in gates if not deterministic(gate.model.name)}
@@ -51,6 +55,7 @@ def make_plan(
         replies=replies,
         stored=stored,
         smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes) if size),
+        calls=calls,
     )
 
 
@@ -61,8 +66,7 @@ def _samples_an_arm(gate: Gate) -> int:
 def plan_lines(plan: Plan, width: int) -> list[str]:
     """Return the plan as a sentence, wrapped to `width` columns."""
     text = (
-        f"upskill: {counted(plan.skills, 'skill')}, {_size(plan)}; "
-        f"{plan.stored} in the store, {counted(plan.replies - plan.stored, 'call')}"
+        f"upskill: {counted(plan.skills, 'skill')}, {_size(plan)}; {plan.stored} in the store, {_rest(plan)}"
     )
     if plan.smallest:
         text += "; " + _smallest(plan.smallest)
@@ -73,6 +77,11 @@ def plan_lines(plan: Plan, width: int) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def _rest(plan: Plan) -> str:
+    rest = plan.replies - plan.stored
+    return counted(rest, "call") if plan.calls else f"{rest} missing"
 
 
 def _size(plan: Plan) -> str:

@@ -80,6 +80,9 @@ def _row_notes(result: GateResult) -> Iterator[str]:
     verdict, tally = result.verdict, result.tally
     if verdict is not None and verdict.word in ("inconclusive", "no effect"):
         yield verdict.phrase + _added_tokens(result)
+    if result.decision is not None and result.decision.passed and verdict is not None:
+        # A gate that passes in spite of something says why; one that fails has said so above the table.
+        yield from (reason for reason in result.decision.reasons if verdict.phrase not in reason)
     if tally.truncated:
         yield f"{counted(tally.truncated, 'reply', 'replies')} cut off at max_tokens"
     if tally.repeated:
@@ -108,7 +111,7 @@ def _case_health(results: Sequence[GateResult], outcomes: Mapping[Sample, Outcom
         never = [case for case, seen in cases.items() if not any(seen)]
         always = [case for case, seen in cases.items() if all(seen)]
         if never:
-            yield Line(one_line(f"{suite.skill.name}: never hit, in no arm: {_some(never)}"))
+            yield Line(one_line(f"{suite.skill.name}: never hit, with or without the skill: {_some(never)}"))
         if always:
             yield Line(
                 one_line(f"{suite.skill.name}: hit by all, with and without the skill: {_some(always)}")
@@ -139,7 +142,10 @@ def _gates(results: Sequence[GateResult]) -> Iterator[Line]:
     words = Counter(decision.word for decision in decisions if not decision.passed)
     passed = [decision for decision in decisions if decision.passed]
     doubts = Counter(decision.word for decision in passed if decision.word != "passed")
-    inside = ", ".join(f"{count} {word}" for word, count in doubts.items())
+    # What does not pass by itself passes where --upskill-gate=off lets it.
+    inside = ", ".join(
+        f"{count} {'would have ' if word == 'failed' else ''}{word}" for word, count in doubts.items()
+    )
     parts = [f"{len(passed)} passed" + (f" ({inside})" if inside else "")]
     parts += [f"{count} {word}" for word, count in sorted(words.items())]
     yield Line("gates: " + ", ".join(parts), {"red": True} if words else {"green": True})

@@ -102,7 +102,14 @@ class Controller:
         keys = {self.requests.key(sample) for sample in wanted if not sample.case.skip}
         mode = self.library.settings.cache
         present = self.store.present(list(keys)) if self.store and mode in ("auto", "replay") else set()
-        return make_plan(wanted, list(self.selected_gates), len(keys), len(present), self._deterministic)
+        return make_plan(
+            wanted,
+            list(self.selected_gates),
+            len(keys),
+            len(present),
+            self._deterministic,
+            calls=mode != "replay",
+        )
 
     def sample(self, place: Place) -> Answer:
         sample = self._samples[place]

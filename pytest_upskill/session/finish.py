@@ -41,7 +41,9 @@ def _reports(controller: Controller, folder: Path) -> Iterator[str]:
         try:
             write(data, folder)
         except Exception as error:  # noqa: BLE001 - one report must not cost the others and the summary
-            words = error.strerror or error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            words = (
+                error.strerror or error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            )
             yield f"{folder}: the report '{name}' cannot be written: {words}"
 
 

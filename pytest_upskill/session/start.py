@@ -49,7 +49,9 @@ def _refuse_file(report: Path | None) -> None:
         return
     taken = next((path for path in (report, *report.parents) if path.exists()), report)
     if not taken.is_dir():
-        raise ConfigError(f"{report}: cannot be written: {taken} is a file: name a folder with --upskill-report")
+        raise ConfigError(
+            f"{report}: cannot be written: {taken} is a file: name a folder with --upskill-report"
+        )
 
 
 def collect(path: Path, parent: pytest.Collector) -> pytest.File | None:

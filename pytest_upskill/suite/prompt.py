@@ -82,11 +82,11 @@ def telling_lines(text: str) -> frozenset[str]:
 
 
 def leaked_line(prompt: Prompt, body: frozenset[str], case: Case) -> str | None:
-    """Return a line of the skill's body that a prompt without the skill holds, or None.
+    """Return a line of the skill that a prompt without it holds, or None.
 
     Args:
         prompt: what the model would get.
-        body: the `telling_lines` of the skill's body.
+        body: the `telling_lines` of the skill's block.
         case: a line that the case itself holds, or our own preamble, does not count.
     """
     found = body & (telling_lines(prompt.system) | telling_lines(prompt.user))

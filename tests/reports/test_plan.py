@@ -115,5 +115,5 @@ def test_the_sentence_at_80_columns() -> None:
     plan = make_plan(samples, gates, 120, 62, lambda name: False)
     assert plan_lines(plan, 80) == [
         "upskill: 1 skill, 20 cases x 3 models x 2 arms = 120 samples; 62 in the store,",
-        "         58 calls; 20 samples an arm reliably show lifts above 43 points",
+        "         58 calls; 20 samples an arm reliably show lifts above 44 points",
     ]

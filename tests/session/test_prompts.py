@@ -38,7 +38,9 @@ def test_files_of_a_case_go_to_every_arm(project: Project) -> None:
     assert users == ["Read it.\n\n```notes.txt\nthe contents\n```"] * 2
 
 
-def test_a_prompt_that_leaks_the_skill_is_refused_and_its_pair_is_not_counted(project: Project, run: Run) -> None:
+def test_a_prompt_that_leaks_the_skill_is_refused_and_its_pair_is_not_counted(
+    project: Project, run: Run
+) -> None:
     project.skill(cases=3)
     conftest = project.path / "conftest.py"
     conftest.write_text(
