@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pytest_upskill.calls.store import Store, StoreError
-from pytest_upskill.calls.strangers import in_words
+from pytest_upskill.calls.strangers import in_words, presentable
 from pytest_upskill.errors import CallError
 from pytest_upskill.types import CacheMode, Model, Provider, Reply, Request
 
@@ -87,10 +87,11 @@ class Caller:
         self.calls += 1
         try:
             reply = await self._complete(model, request())
-        except CallError as error:
+        except CallError as caught:
+            error = _presentable(caught, model)
             if error.fatal:
                 self.down.setdefault(model.name, error)
-            raise
+            raise error from caught
         if self._store is not None:
             await self._put(self._store, key, reply)
         return reply
@@ -131,9 +132,14 @@ class Caller:
         try:
             with in_words(f"{model.name}: the provider could not be opened", CallError):
                 await provider.open()
-        except CallError as error:
-            self.down[model.name] = error
-            raise
+        except CallError as caught:
+            self.down[model.name] = error = _presentable(caught, model)
+            raise error from caught
+
+
+def _presentable(error: CallError, model: Model) -> CallError:
+    sentence, short = (presentable(text, model.api_key_env) for text in (str(error), error.short))
+    return CallError(sentence, short=short, fatal=error.fatal)
 
 
 class _Closable(Protocol):

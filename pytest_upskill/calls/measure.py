@@ -54,7 +54,9 @@ class Requests:
         self._leaks: dict[Case, str | None] = {}
 
     def prompt(self, sample: Sample) -> Prompt:
-        return self._prompt_of(sample.suite, sample.case, sample.arm)
+        """Return what a sample sends. Raises an error in words, whatever a plugin's prompt raises."""
+        with in_words(f"the prompt of {sample.case.id} could not be made", CallError):
+            return self._prompt_of(sample.suite, sample.case, sample.arm)
 
     def request(self, sample: Sample) -> Request:
         prompt = self.prompt(sample)
@@ -102,7 +104,7 @@ class Measurer:
     @property
     def down(self) -> Mapping[str, CallError]:
         """What keeps a model from being called, by its name."""
-        return self._caller.down
+        return dict(self._caller.down)
 
     @property
     def calls(self) -> int:
@@ -134,11 +136,10 @@ class Measurer:
         return str(error)
 
     async def _measured(self, sample: Sample) -> Outcome:
-        with in_words(f"the prompt of {sample.case.id} could not be made", CallError):
-            leak = self._requests.contamination(sample)
-            key = self._requests.key(sample)
+        leak = self._requests.contamination(sample)
         if leak is not None:
             raise CallError(f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
+        key = self._requests.key(sample)
         reply, cached = await self._caller.reply(sample.model, key, lambda: self._requests.request(sample))
         try:
             scores = await self._scores(sample, reply)

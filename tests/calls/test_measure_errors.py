@@ -174,6 +174,23 @@ def test_a_key_never_reaches_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.log == ("WARNING sdk: sent ***",)
 
 
+@pytest.mark.parametrize("fatal", [True, False])
+def test_a_key_never_reaches_what_is_said_of_a_model(fatal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sk-very-secret")
+    error = CallError("m: sk-very-secret was refused", short="sk-very-secret refused", fatal=fatal)
+
+    class Broken(Fake):
+        async def open(self) -> None:
+            raise error
+
+    for provider in (raising(error), Broken()):
+        made = measurer(provider)
+        found = outcomes(made, *PAIR)
+        said = "*** refused" if fatal or isinstance(provider, Broken) else "m: *** was refused"
+        assert [one.error for one in found] == [said] * 2
+        assert set(map(str, made.down.values())) <= {"m: *** was refused"}
+
+
 def test_an_error_is_one_printable_line() -> None:
     found = outcome(
         measurer(raising(CallError("m: \x1b[31mred\x1b[0m\nand \udc80 more " + "x" * 5000))), WITH_SKILL
