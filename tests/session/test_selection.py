@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.loopback import Server
 from tests.session.conftest import Project
 
 Run = Callable[..., pytest.RunResult]
@@ -55,6 +56,31 @@ def test_every_order_and_distribution_gives_the_same_verdicts_and_calls(project:
         assert len(project.calls) == 2 * 2 * 10, arguments
         seen.append(verdicts(project))
     assert all(found == seen[0] for found in seen)
+
+
+SELECTIONS = (
+    ((), 14),
+    (("-n2", "--dist=worksteal"), 14),
+    (("-k", "case-1"), 4),
+    (("-m", "upskill"), 14),
+    ((SAMPLE.replace("script-helps", "openai-any"),), 1),
+    ((GATE.replace("script-helps", "openai-any"), "-n2"), 8),
+    (("-k", "with_skill or gate", "-n2"), 14),
+    (("--collect-only",), 0),
+)
+
+
+def test_a_server_gets_each_request_that_was_selected_once(project: Project) -> None:
+    project.skill("demo", cases=4)
+    project.skill("other", cases=3)
+    for arguments, expected in SELECTIONS:
+        with Server("yes") as server:
+            result = project.run(
+                *arguments, "--upskill-cache=off", "--upskill-base-url", f"{server.url}/v1", models="openai:any"
+            )
+            prompts = [request.prompt for request in server.requests]
+        assert result.ret == 0, arguments
+        assert len(prompts) == len(set(prompts)) == expected, arguments
 
 
 @pytest.mark.parametrize("seed", [1, 2])
