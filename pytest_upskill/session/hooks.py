@@ -154,9 +154,11 @@ class ControllerHooks(ItemHooks):
         from pytest_upskill.session.finish import summarise
 
         summarise(self._controller, terminalreporter, self._unwritten)
-        for notice in self._notices:  # pytest itself shows the reason of a skip with -rs alone
-            for line in textwrap.wrap(f"upskill: {notice}", terminalreporter._tw.fullwidth):  # noqa: SLF001
-                terminalreporter.write_line(line, yellow=True)
+        if not set("saA") & set(self._controller.config.option.reportchars):
+            # pytest shows the reason of a skip only where it is asked to.
+            for notice in self._notices:
+                for line in textwrap.wrap(f"upskill: {notice}", terminalreporter._tw.fullwidth):  # noqa: SLF001
+                    terminalreporter.write_line(line, yellow=True)
 
     def pytest_unconfigure(self) -> None:
         self._controller.stop()
@@ -171,5 +173,8 @@ class ControllerHooks(ItemHooks):
 
             reporter = config.pluginmanager.get_plugin("terminalreporter")
             width = reporter._tw.fullwidth if reporter is not None else 80  # noqa: SLF001 - no public way to it
-            self._plan = plan_lines(self._controller.plan(), width)
+            try:
+                self._plan = plan_lines(self._controller.plan(), width)
+            except UpskillError as error:
+                raise pytest.UsageError(str(error)) from None
         return self._plan

@@ -58,6 +58,21 @@ def test_a_prompt_that_leaks_the_skill_is_refused_and_its_pair_is_not_counted(
     assert len(project.calls) == 5
 
 
+def test_a_prompt_hook_that_raises_is_said_in_words(project: Project, run: Run) -> None:
+    project.skill(cases=1)
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "\ndef pytest_upskill_prompt(skill):\n    raise KeyError('tone')\n"
+    )
+    result = run()
+    assert result.ret != 0
+    text = result.stdout.str() + result.stderr.str()
+    assert "KeyError: 'tone'" in text
+    assert "Traceback" not in text
+    assert "INTERNALERROR" not in text
+    assert project.calls == []
+
+
 def test_identical_requests_of_two_skills_are_made_once(project: Project, run: Run) -> None:
     one = project.skill("one", cases=2)
     two = project.skill("two", cases=2)

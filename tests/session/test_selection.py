@@ -76,7 +76,11 @@ def test_a_server_gets_each_request_that_was_selected_once(project: Project) -> 
     for arguments, expected in SELECTIONS:
         with Server("yes") as server:
             result = project.run(
-                *arguments, "--upskill-cache=off", "--upskill-base-url", f"{server.url}/v1", models="openai:any"
+                *arguments,
+                "--upskill-cache=off",
+                "--upskill-base-url",
+                f"{server.url}/v1",
+                models="openai:any",
             )
             prompts = [request.prompt for request in server.requests]
         assert result.ret == 0, arguments
