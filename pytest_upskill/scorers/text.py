@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from abc import ABC, abstractmethod
 
 from pytest_upskill.scorers.evidence import around, closest, quoted, scored
 from pytest_upskill.scorers.subject import (
@@ -21,7 +22,7 @@ _ESCAPE = re.compile(r"\\.|\(\?[^)]*\)?")
 _SYNTAX = re.compile(r"[\^$.|?*+()\[\]{}]+")
 
 
-class _EachString:
+class _EachString(ABC):
     """One score for each string of the check's value."""
 
     isolated = False
@@ -40,13 +41,13 @@ class _EachString:
             scores.append(scored(reply, check, hit, evidence, within(check, self.words(wanted))))
         return scores
 
+    @abstractmethod
     def words(self, wanted: str) -> str:
         """Return one string's check in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, place: Subject, wanted: str, exact: bool) -> tuple[bool, str]:
         """Return hit or miss with the evidence for it."""
-        raise NotImplementedError
 
 
 class Contains(_EachString):
