@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.scorers.evidence import described
@@ -18,13 +18,21 @@ class Judges:
     Args:
         size: the most processes at a time; each is started when it is first needed.
         time_limit: seconds that one check of one reply may take.
+        secrets: environment variables that they must not see, beside those whose name or value says so.
         python_path: folders that the processes import from, before this process's own `sys.path`.
     """
 
-    def __init__(self, size: int = 2, time_limit: float = 10.0, python_path: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        size: int = 2,
+        time_limit: float = 10.0,
+        python_path: Sequence[str] = (),
+        secrets: Collection[str] = (),
+    ) -> None:
         self._size = size
         self._limit = time_limit
         self._python_path = tuple(python_path)
+        self._secrets = frozenset(secrets)
         self._slots = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._processes: set[Process] = set()
@@ -77,7 +85,7 @@ class Judges:
             if process.alive:
                 return process
             await self._stop(process)
-        process = await start(self._python_path, self._limit)
+        process = await start(self._python_path, self._limit, self._secrets)
         self._processes.add(process)
         try:
             await process.wait_ready()

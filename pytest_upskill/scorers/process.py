@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -87,17 +87,17 @@ class Process:
                 os.killpg(self.pid, signal.SIGKILL)
 
 
-async def start(path: Sequence[str], time_limit: float) -> Process:
+async def start(path: Sequence[str], time_limit: float, secrets: Collection[str] = ()) -> Process:
     """Start a scoring process that imports from `path`, then from where this process does.
 
-    It sees the environment without what may be a secret and leads a process group of its own. It is
-    not ready yet.
+    It sees the environment without what may be a secret, and without the variables named in `secrets`, and
+    leads a process group of its own. It is not ready yet.
     """
     boot = json.dumps({"path": [*path, *_own_path()], "limit": time_limit})
     transport, pipes = await asyncio.get_running_loop().subprocess_exec(
         _Pipes,
         *(sys.executable, "-P", "-B", "-c", _BOOT, boot),
-        env=public_environment(os.environ),
+        env=public_environment({name: os.environ[name] for name in os.environ if name not in secrets}),
         start_new_session=True,
     )
     return Process(transport, pipes)

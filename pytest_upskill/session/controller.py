@@ -59,7 +59,7 @@ class Controller:
                 self.requests,
                 library.providers,
                 library.registry.scorers,
-                Judges(),
+                Judges(secrets={model.api_key_env for model in library.models if model.api_key_env}),
                 self.store,
                 library.settings.cache,
             )

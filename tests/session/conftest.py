@@ -118,6 +118,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     monkeypatch.setenv("CALLS_LOG", str(log))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    for name in ("CI", "BUILD_NUMBER"):  # there pytest prints its short summary at full length
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.makeconftest(CONFTEST)
     return Project(pytester, log)

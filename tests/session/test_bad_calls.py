@@ -128,3 +128,20 @@ def test_truncated_replies_are_marked(project: Project, run: Run) -> None:
     result.assert_outcomes(passed=3)
     assert "2 replies cut off at max_tokens" in whole(result)
     assert 'name="upskill.truncated" value="true"' in (project.path / "junit.xml").read_text()
+
+
+def test_a_scorer_of_the_user_never_sees_the_key(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_WORD", "open-sesame")
+    root = project.skill(cases=1)
+    (root / "checks.py").write_text(
+        "import os\n\n\ndef blind(reply):\n    assert 'open-sesame' not in str(dict(os.environ))\n    return True\n"
+    )
+    (root / "skill_meta.json").write_text('[{"input": "Say it.", "expected": {"python": "checks:blind"}}]')
+    with Server("yes") as server:
+        (project.path / "upskill.yaml").write_text(
+            f"models: {{m: {{provider: openai, base_url: '{server.url}/v1', api_key_env: MY_WORD}}}}\n"
+        )
+        run("-v", models="m").stdout.fnmatch_lines(["*HIT*"])
+        assert server.requests[0].headers["authorization"] == "Bearer open-sesame"
