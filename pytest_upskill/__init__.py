@@ -6,29 +6,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_upskill.errors import CallError, ScorerError, SuiteError, UpskillError
+    from pytest_upskill.protocols import BatchProvider, BatchState, Dialect, Provider, Scorer
     from pytest_upskill.types import (
         Case,
         CaseFile,
         Check,
-        Dialect,
         GateConfig,
         Message,
         Model,
         Outcome,
-        Provider,
+        Price,
+        RateLimits,
         Reply,
         Request,
         Score,
-        Scorer,
         ScoringContext,
         Skill,
         Usage,
+        Window,
     )
 
     __version__: str
 
-_ERRORS = ("CallError", "ScorerError", "SuiteError", "UpskillError")
+_HOMES = {
+    **dict.fromkeys(("CallError", "ScorerError", "SuiteError", "UpskillError"), "errors"),
+    **dict.fromkeys(("BatchProvider", "BatchState", "Dialect", "Provider", "Scorer"), "protocols"),
+}
 __all__ = [
+    "BatchProvider",
+    "BatchState",
     "CallError",
     "Case",
     "CaseFile",
@@ -38,7 +44,9 @@ __all__ = [
     "Message",
     "Model",
     "Outcome",
+    "Price",
     "Provider",
+    "RateLimits",
     "Reply",
     "Request",
     "Score",
@@ -49,6 +57,7 @@ __all__ = [
     "SuiteError",
     "UpskillError",
     "Usage",
+    "Window",
 ]
 
 
@@ -62,6 +71,4 @@ if not TYPE_CHECKING:  # mypy is to find names that are not there
             return importlib.import_module("importlib.metadata").version("pytest-upskill")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(
-            importlib.import_module(f"{__name__}.{'errors' if name in _ERRORS else 'types'}"), name
-        )
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'types')}"), name)

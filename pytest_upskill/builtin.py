@@ -11,7 +11,8 @@ import pytest
 from pytest_upskill.suite.dialects.native import Native
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import JSON, Dialect, Model, Provider, ProviderFactory, Scorer
+    from pytest_upskill.protocols import Dialect, Provider, ProviderFactory, Scorer
+    from pytest_upskill.types import JSON, Model
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_upskill.config import load_config
 from pytest_upskill.errors import SuiteError, UpskillError
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.dialects.native import Native
@@ -20,7 +21,6 @@ from pytest_upskill.suite.loading import load_suite, no_cases
 from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.suite.skill import load_skill
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Scorer
 
 # Where other people's skills lie; `.claude` and the like hold one's own.
 _SKIPPED = (

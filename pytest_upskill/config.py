@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_upskill.errors import ConfigError, at, listing, nearest
 from pytest_upskill.suite.places import dotted
 from pytest_upskill.suite.text import read_text, shown
-from pytest_upskill.types import GateConfig, Model
+from pytest_upskill.types import Account, GateConfig, Model
 
 CONFIG_FILE = "upskill.yaml"
 _REMOTE = ("openai", "anthropic")
@@ -37,6 +37,7 @@ class Config:
     default_models: tuple[str, ...] = ()
     models: Mapping[str, Model] = field(default_factory=dict)
     gates: Mapping[str, GateConfig] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

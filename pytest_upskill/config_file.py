@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from pytest_upskill.config import Config
-from pytest_upskill.errors import ConfigError, SuiteError, at
+from pytest_upskill.errors import ConfigError, SuiteError, at, listing, nearest
 from pytest_upskill.suite.documents import Mistake, load_yaml
 from pytest_upskill.suite.places import Key, dotted, yaml_line
 from pytest_upskill.suite.schema import Filled, GateModel, Strict, explain
 from pytest_upskill.suite.text import read_text, shown
-from pytest_upskill.types import JSON, Model, Price
+from pytest_upskill.types import JSON, Account, Model, Price
 
 _NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _PLAIN_PARAMETERS = ("max_tokens", "temperature", "top_p", "seed")
@@ -61,8 +61,12 @@ class ModelModel(Strict):
     model: str = ""
     base_url: Annotated[str, AfterValidator(_url)] | None = None
     api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
-    concurrency: int = Field(default=16, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
     timeout: float = Field(default=120, gt=0)
+    deadline: float = Field(default=600, gt=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    account: Filled | None = None
     price: PriceModel | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0)
@@ -71,10 +75,17 @@ class ModelModel(Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
+class AccountModel(Strict):
+    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+
+
 class FileModel(Strict):
     default_models: Annotated[list[Filled], BeforeValidator(_list)] = Field(default_factory=list)
     models: Annotated[dict[ModelName, ModelModel], BeforeValidator(_map)] = Field(default_factory=dict)
     gates: Annotated[dict[str, GateModel], BeforeValidator(_map)] = Field(default_factory=dict)
+    accounts: Annotated[dict[str, AccountModel], BeforeValidator(_map)] = Field(default_factory=dict)
 
 
 def read_config(path: Path) -> Config:
@@ -101,7 +112,8 @@ def read_config(path: Path) -> Config:
         raise _placed(path, text, keys, sentence)
     models = {name: _model(name, entry) for name, entry in file.models.items()}
     gates = {name: gate.config() for name, gate in file.gates.items()}
-    return Config(path, tuple(dict.fromkeys(file.default_models)), models, gates)
+    accounts = {name: Account(**dict(entry)) for name, entry in file.accounts.items()}
+    return Config(path, tuple(dict.fromkeys(file.default_models)), models, gates, accounts)
 
 
 def line_in(text: str, keys: Sequence[Key]) -> int | None:
@@ -117,6 +129,13 @@ def _mistakes(file: FileModel) -> Iterator[tuple[list[Key], str]]:
     for name in file.models:
         if name.endswith(("with_skill", "without_skill", "old_skill")):
             yield ["models", name], "a model's name must not end like an arm"
+    for name, entry in file.models.items():
+        if entry.account is not None and entry.account not in file.accounts:
+            known = listing(file.accounts)
+            words = (
+                f"unknown account '{entry.account}'{nearest(entry.account, file.accounts)}: known are {known}"
+            )
+            yield ["models", name, "account"], words
 
 
 def _placed(path: Path, text: str, keys: Sequence[Key], sentence: str) -> ConfigError:
@@ -138,4 +157,8 @@ def _model(name: str, entry: ModelModel) -> Model:
         concurrency=entry.concurrency,
         timeout=entry.timeout,
         price=Price(entry.price.input, entry.price.output) if entry.price else None,
+        deadline=entry.deadline,
+        requests_per_minute=entry.requests_per_minute,
+        tokens_per_minute=entry.tokens_per_minute,
+        account=entry.account,
     )

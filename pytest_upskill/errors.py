@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_upskill.types import Fault, RateLimits
 
 _LONGEST = 1000
 
@@ -33,13 +37,30 @@ class CallError(UpskillError):
     Args:
         message: the whole sentence, shown once per model.
         short: a few words for each further sample; the message itself when empty.
-        fatal: no other call to this model can succeed (no key, key refused, nobody listens).
+        fatal: no other call to this model can succeed (no key, key refused).
+        fault: whether asking again may help. `final`: it does not (a bad request, a refusal). `limited`: too many
+            requests, nothing was served. `failed`: the server failed before it served. `unreachable`: there was
+            no connection. `lost`: the request went out and no whole reply came back; it may have been billed.
+        retry_after: seconds that the server asks to wait.
+        limits: what the server said of its limits beside the refusal.
     """
 
-    def __init__(self, message: str, *, short: str = "", fatal: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        short: str = "",
+        fatal: bool = False,
+        fault: Fault = "final",
+        retry_after: float | None = None,
+        limits: RateLimits | None = None,
+    ) -> None:
         super().__init__(message)
         self.short = short or message
         self.fatal = fatal
+        self.fault: Fault = fault
+        self.retry_after = retry_after
+        self.limits = limits
 
 
 class ScorerError(UpskillError):

@@ -14,17 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_upskill.protocols import Dialect, ProviderFactory, Scorer
     from pytest_upskill.suite.matrix import Sample
-    from pytest_upskill.types import (
-        JSON,
-        Arm,
-        Case,
-        Dialect,
-        Outcome,
-        ProviderFactory,
-        Scorer,
-        Skill,
-    )
+    from pytest_upskill.types import JSON, Arm, Case, Outcome, Skill
     from pytest_upskill.verdicts.result import GateResult
 
 

@@ -29,6 +29,13 @@ class Settings:
     base_url: str | None
     timeout: float | None
     report: Path | None
+    record: bool = False
+    budget: float | None = None
+    max_calls: int | None = None
+    plan: bool = False
+    changed: bool = False
+    base: str | None = None
+    batch: bool = False
 
 
 def _words(text: str) -> list[str]:
@@ -67,6 +74,37 @@ def parse_url(text: str) -> str:
     return text
 
 
+def parse_dollars(text: str) -> float:
+    try:
+        dollars = float(text.strip().removeprefix("$"))
+    except ValueError:
+        dollars = -1.0
+    if not 0 <= dollars < float("inf"):
+        raise ValueError(f"{text!r} is not an amount: give US dollars, such as 2.50")
+    return dollars
+
+
+def parse_calls(text: str) -> int:
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > 12:
+        raise ValueError(f"{text!r} is not a number of calls: give a whole number, 0 for none")
+    return int(digits)
+
+
+def parse_ref(text: str) -> str:
+    # What begins with a dash would be an option to git.
+    if not text.strip() or text.startswith("-") or any(not letter.isprintable() for letter in text):
+        raise ValueError(f"{text!r} is not a git ref: give a branch, a tag or a commit")
+    return text.strip()
+
+
+def parse_switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return word in ("true", "1", "yes", "on")
+
+
 def parse_folder(text: str) -> str:
     if not text.strip() or "\0" in text:
         raise ValueError("give the name of a folder")
@@ -85,6 +123,7 @@ def _choice(*choices: str) -> Callable[[str], str]:
 class Option(NamedTuple):
     """A flag `--upskill-<name>` and its ini twin `upskill_<name>`; `many` ini values are a list.
 
+    One without a `metavar` is a bare flag: a value of its own would swallow the path that follows.
     `parse` raises `ValueError` with the rest of a sentence that begins with the flag or the ini key.
     """
 
@@ -133,12 +172,32 @@ OPTIONS = (
            "provider that name none"),
     Option("timeout", "SECONDS", parse_timeout, "Time limit of one call (default: upskill.yaml's, else 120)"),
     Option("report", "DIR", parse_folder, "Write results.json into this folder"),
+    Option("record", "", parse_switch, "Write the replies that the run used to recordings/ beside each skill"),
+    Option("budget", "USD", parse_dollars, "Make no call beyond this many US dollars; a plan above it is refused"),
+    Option("max-calls", "N", parse_calls, "Make no call beyond this many; a plan above it is refused"),
+    Option("plan", "", parse_switch, "Say what would be called and what it would cost, and call nothing"),
+    Option("changed", "", parse_switch, "Collect only skills that differ from --upskill-base"),
+    Option("base", "REF", parse_ref, "The git ref that --upskill-changed compares with (default: in a pull "
+           "request on GitHub its base branch, else HEAD)"),
+    Option("batch", "", parse_switch, "Send what is not in the store through the provider's batch API: for half "
+           "the price, within 24 hours"),
 )  # fmt: skip
 
 
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("upskill", "skill regression testing")
     for option in OPTIONS:
+        _add_flag(group, option)
+        text = f"{option.help} (ini twin of {option.flag})"
+        if option.many:
+            # A list as `args`: the only type that both pytest.ini and [tool.pytest] can spell.
+            parser.addini(option.dest, text, type="args", default=[])
+        else:
+            parser.addini(option.dest, text, type="string", default="")
+
+
+def _add_flag(group: pytest.OptionGroup, option: Option) -> None:
+    if option.metavar:
         group.addoption(
             option.flag,
             dest=option.dest,
@@ -147,12 +206,8 @@ def add_options(parser: pytest.Parser) -> None:
             default=None,
             help=option.help,
         )
-        text = f"{option.help} (ini twin of {option.flag})"
-        if option.many:
-            # A list as `args`: the only type that both pytest.ini and [tool.pytest] can spell.
-            parser.addini(option.dest, text, type="args", default=[])
-        else:
-            parser.addini(option.dest, text, type="string", default="")
+    else:
+        group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=option.help)
 
 
 def used(config: pytest.Config) -> bool:
@@ -180,6 +235,13 @@ def settings(config: pytest.Config) -> Settings:
         base_url=values["upskill_base_url"],
         timeout=values["upskill_timeout"],
         report=config.invocation_params.dir / report if report else None,
+        record=bool(values["upskill_record"]),
+        budget=values["upskill_budget"],
+        max_calls=values["upskill_max_calls"],
+        plan=bool(values["upskill_plan"]),
+        changed=bool(values["upskill_changed"]),
+        base=values["upskill_base"],
+        batch=bool(values["upskill_batch"]),
     )
 
 

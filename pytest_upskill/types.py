@@ -1,18 +1,21 @@
-"""What crosses rooms: frozen data and the Protocols that plugins implement."""
+"""What crosses rooms: frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 CacheMode: TypeAlias = Literal["auto", "replay", "refresh", "off"]
 GateMode: TypeAlias = Literal["judge", "strict", "off"]
+Source: TypeAlias = Literal["call", "batch", "store", "recording"]
+Fault: TypeAlias = Literal["final", "limited", "failed", "unreachable", "lost"]
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 Arm: TypeAlias = Literal["with_skill", "without_skill", "old_skill"]
 WITH: Arm = "with_skill"
 WITHOUT: Arm = "without_skill"
+DEFAULT_CONCURRENCY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,10 @@ class Price:
 class Model:
     """A configured name and what it resolves to.
 
-    `parameters` goes to the provider as it is and is part of the store key; `timeout` (seconds) and
-    `concurrency` (calls in flight) are not.
+    `parameters` goes to the provider as it is and is part of the store key; all below it is not.
+    `concurrency` is how many calls are in flight at most: None where nobody said, which begins with few and
+    grows to 16. `timeout` (seconds) is for one attempt, `deadline` for all attempts of one sample, counted
+    from the first. `account` names whose limits it shares with other models.
     """
 
     name: str
@@ -37,9 +42,22 @@ class Model:
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     base_url: str | None = None
     api_key_env: str | None = None
-    concurrency: int = 16
+    concurrency: int | None = None
     timeout: float = 120.0
     price: Price | None = None
+    deadline: float = 600.0
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Limits that several models share. `concurrency` is in calls in flight; None where there is no limit."""
+
+    concurrency: int | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,29 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """One limit as a server tells it: how much there is, how much is left, seconds until it is whole again."""
+
+    limit: float | None = None
+    remaining: float | None = None
+    reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a server said of its limits beside a reply or a refusal."""
+
+    requests: Window | None = None
+    tokens: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back from a model.
 
     `stop_reason` is `stop` (finished), `length` (cut off at max_tokens) or the provider's own word;
-    `latency` is in seconds; `model` is the id that the server reported.
+    `latency` is in seconds; `model` is the id that the server reported. `limits` is for the limiter alone: it
+    is neither stored nor reported.
     """
 
     text: str
@@ -79,6 +115,7 @@ class Reply:
     usage: Usage = Usage()
     stop_reason: str | None = None
     latency: float = 0.0
+    limits: RateLimits | None = field(default=None, compare=False, repr=False)
 
     @property
     def truncated(self) -> bool:
@@ -165,15 +202,22 @@ class Score:
 class Outcome:
     """What became of a sample: `error` or `skip` is set, or else `reply` and `scores` are.
 
-    `cached` tells that the reply came from the store; `log` holds what the SDK logged or warned of.
+    `source` tells where the reply came from; `cost` is in US dollars at the list price, None where the price or
+    the usage is unknown; `log` holds what the SDK logged or warned of.
     """
 
     reply: Reply | None = None
     scores: tuple[Score, ...] = ()
     error: str | None = None
     skip: str | None = None
-    cached: bool = False
+    source: Source = "call"
+    cost: float | None = None
     log: tuple[str, ...] = ()
+
+    @property
+    def cached(self) -> bool:
+        """Tell whether the reply was there before this run."""
+        return self.source in ("store", "recording")
 
     @property
     def measured(self) -> bool:
@@ -190,53 +234,3 @@ class ScoringContext:
 
     root: Path
     case: Case
-
-
-class Provider(Protocol):
-    """One way to reach a model. Built without importing an SDK; `open` is the first to import it.
-
-    `version` names the shape of the request that is sent and is part of the store key; `deterministic`
-    says that the same request always gets the same reply (one run is then enough).
-    """
-
-    version: str
-    deterministic: bool
-
-    async def open(self) -> None:
-        """Make the client, on the engine's loop. Raises `CallError` when it cannot be made."""
-
-    async def complete(self, request: Request, timeout: float) -> Reply:
-        """Make one call; `timeout` is in seconds. Raises `CallError`."""
-
-    async def close(self) -> None:
-        """Close the client, on the engine's loop."""
-
-
-ProviderFactory: TypeAlias = Callable[[Model], Provider]
-
-
-class Dialect(Protocol):
-    """One format of case files.
-
-    `file` is where it lies in a skill's folder (`skill_meta.json`, `evals/evals.json`).
-    """
-
-    file: str
-
-    def read(self, path: Path, scorers: Mapping[str, Scorer]) -> CaseFile:
-        """Return the cases of a file. Raises `SuiteError` with file, line and key."""
-
-
-class Scorer(Protocol):
-    """One kind of check. `isolated` scorers run in a child process with a time limit.
-
-    An isolated scorer's class must be importable and take no arguments.
-    """
-
-    isolated: bool
-
-    def validate(self, check: Check, context: ScoringContext) -> None:
-        """Raise `ValueError` with a sentence when the case asks for something that cannot be checked."""
-
-    def score(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
-        """Judge one reply. Raises `ScorerError` when it cannot be judged: an error, not a miss."""

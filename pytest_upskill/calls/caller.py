@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from pytest_upskill.calls.store import Store, StoreError
 from pytest_upskill.calls.strangers import in_words, presentable
 from pytest_upskill.errors import CallError
-from pytest_upskill.types import CacheMode, Model, Provider, Reply, Request
+from pytest_upskill.protocols import Provider
+from pytest_upskill.types import CacheMode, Model, Reply, Request
 
 _LONGEST_CLOSE = 3.0  # seconds, for each kind of what is open
 

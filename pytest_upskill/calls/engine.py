@@ -12,7 +12,7 @@ from pytest_upskill.calls.lane import Lane
 from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.calls.quiet import Quiet
 from pytest_upskill.suite.matrix import Sample
-from pytest_upskill.types import Outcome
+from pytest_upskill.types import DEFAULT_CONCURRENCY, Outcome
 
 _POLL = 0.5  # seconds; on Windows only a wait with a time limit can be interrupted
 _LONGEST_CANCEL = 2.0  # seconds
@@ -137,7 +137,9 @@ class Engine:
     def _lane(self, sample: Sample) -> Lane:
         name = sample.model.name
         if name not in self._lanes:
-            self._lanes[name] = Lane(sample.model.concurrency, self._measure, self._fail)
+            self._lanes[name] = Lane(
+                sample.model.concurrency or DEFAULT_CONCURRENCY, self._measure, self._fail
+            )
         return self._lanes[name]
 
     async def _measure(self, sample: Sample) -> None:

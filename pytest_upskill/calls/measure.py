@@ -12,6 +12,7 @@ from pytest_upskill.calls.quiet import notes
 from pytest_upskill.calls.store import Store, reply_key, request_digest
 from pytest_upskill.calls.strangers import in_words, presentable
 from pytest_upskill.errors import CallError, ScorerError, UpskillError
+from pytest_upskill.protocols import Provider, Scorer
 from pytest_upskill.suite.matrix import Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, leaked_line, skill_block, telling_lines
 from pytest_upskill.types import (
@@ -22,11 +23,9 @@ from pytest_upskill.types import (
     Check,
     Message,
     Outcome,
-    Provider,
     Reply,
     Request,
     Score,
-    Scorer,
     ScoringContext,
 )
 
@@ -144,8 +143,8 @@ class Measurer:
         try:
             scores = await self._scores(sample, reply)
         except ScorerError as error:
-            return Outcome(reply=reply, error=presentable(str(error)), cached=cached)
-        return Outcome(reply=reply, scores=scores, cached=cached)
+            return Outcome(reply=reply, error=presentable(str(error)), source="store" if cached else "call")
+        return Outcome(reply=reply, scores=scores, source="store" if cached else "call")
 
     async def _scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
         context = ScoringContext(sample.suite.skill.root, sample.case)

@@ -14,7 +14,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from pytest_upskill.errors import UpskillError
-from pytest_upskill.types import Model, Provider, Reply, Request, Usage
+from pytest_upskill.protocols import Provider
+from pytest_upskill.types import Model, Reply, Request, Usage
 
 FILE = "store.sqlite3"
 SCHEMA_VERSION = 1
@@ -22,7 +23,7 @@ _CHUNK = 500
 _PATIENCE = 30  # seconds to wait while another process writes
 _TABLE = "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply BLOB NOT NULL) WITHOUT ROWID"
 _ELSEWHERE = "move it away, or name another folder with --upskill-cache-dir"
-_REPLY = tuple(field.name for field in fields(Reply) if field.name != "usage")
+_REPLY = tuple(field.name for field in fields(Reply) if field.name not in ("usage", "limits"))
 _USAGE = tuple(field.name for field in fields(Usage))
 
 
@@ -51,7 +52,8 @@ def reply_key(digest: bytes, run: int) -> bytes:
 
 
 def _encode(reply: Reply) -> bytes:
-    text = json.dumps(asdict(reply), ensure_ascii=False, separators=(",", ":"))
+    row = {**{name: getattr(reply, name) for name in _REPLY}, "usage": asdict(reply.usage)}
+    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
 
 

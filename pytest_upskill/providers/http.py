@@ -20,7 +20,7 @@ from pytest_upskill.providers.failures import (
     provider_message,
     wrong_url,
 )
-from pytest_upskill.types import JSON, Model, Reply, Request
+from pytest_upskill.types import DEFAULT_CONCURRENCY, JSON, Model, Reply, Request
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,7 +75,7 @@ class HTTPProvider(ABC):
         failures = self._describe(self._model.base_url or "", key or "")
         http: httpx2.AsyncClient | None = None
         try:
-            http = _http_client(sdk, self._model.concurrency)
+            http = _http_client(sdk, self._model.concurrency or DEFAULT_CONCURRENCY)
             client = self._connect(http, key)
         except Exception as err:  # noqa: BLE001 - becomes a sentence
             if http is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_upskill.types import Scorer
+from pytest_upskill.protocols import Scorer
 
 
 def builtin_scorers() -> dict[str, Scorer]:

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import BinaryIO
 
 from pytest_upskill.errors import ScorerError
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.scorers.evidence import described
 from pytest_upskill.scorers.failures import failure
 from pytest_upskill.scorers.wire import Job, pack_error, pack_scores, unpack_job
-from pytest_upskill.types import Scorer
 
 READY = b'"ready"\n'
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from pytest_upskill.errors import ScorerError
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.scorers.evidence import described
 from pytest_upskill.scorers.process import Process, start
 from pytest_upskill.scorers.wire import Job, pack_job, unpack_scores
-from pytest_upskill.types import Check, Reply, Score, Scorer, ScoringContext
+from pytest_upskill.types import Check, Reply, Score, ScoringContext
 
 
 class Judges:

@@ -22,7 +22,7 @@ from pytest_upskill.session.library import Library
 from pytest_upskill.session.rules import rules_for
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, build, skill_block
-from pytest_upskill.types import Arm, Case, Outcome
+from pytest_upskill.types import DEFAULT_CONCURRENCY, Arm, Case, Outcome
 from pytest_upskill.verdicts.result import GateResult, evaluate, failed_by_plugin
 
 
@@ -65,7 +65,11 @@ class Controller:
             )
 
         stops_early = bool(self.config.getoption("maxfail", 0))
-        window = max(model.concurrency for model in self.library.models) if stops_early else None
+        window = (
+            max(model.concurrency or DEFAULT_CONCURRENCY for model in self.library.models)
+            if stops_early
+            else None
+        )
         return Engine(make_measurer, window)
 
     @property

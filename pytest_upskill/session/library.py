@@ -10,11 +10,12 @@ import pytest
 
 from pytest_upskill import options
 from pytest_upskill.errors import SuiteError
+from pytest_upskill.protocols import Provider
 from pytest_upskill.session.registry import registry
 from pytest_upskill.suite.loading import load_suite, no_cases
 from pytest_upskill.suite.matrix import Matrix, Suite, build
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Model, Provider
+from pytest_upskill.types import Model
 
 if TYPE_CHECKING:
     from pytest_upskill.config import Config

@@ -13,7 +13,8 @@ from pytest_upskill import builtin
 from pytest_upskill.suite import SKILL_FILE
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import JSON, Dialect, ProviderFactory, Scorer
+    from pytest_upskill.protocols import Dialect, ProviderFactory, Scorer
+    from pytest_upskill.types import JSON
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.suite import MOST_RUNS
 from pytest_upskill.suite.checks import BESIDE, BadCheck, Placed, checks_of
 from pytest_upskill.suite.ids import ID_FORM, RESERVED_ID, is_id, make_id
@@ -16,7 +17,7 @@ from pytest_upskill.suite.rules import nothing_to_check
 from pytest_upskill.suite.schema import Filled, GateModel, Strict, Strings, described, explain
 from pytest_upskill.suite.shapes import Known, shape
 from pytest_upskill.suite.source import Source
-from pytest_upskill.types import Case, CaseFile, Scorer, ScoringContext
+from pytest_upskill.types import Case, CaseFile, ScoringContext
 
 
 def _case_id(text: str) -> str:

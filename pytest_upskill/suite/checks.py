@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import nearest
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.suite.places import Key
 from pytest_upskill.suite.schema import unknown_key
-from pytest_upskill.types import JSON, Check, Scorer
+from pytest_upskill.types import JSON, Check
 
 if TYPE_CHECKING:
     from pytest_upskill.suite.cases import CaseModel, VerifierModel

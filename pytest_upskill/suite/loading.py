@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pytest_upskill.errors import SuiteError
+from pytest_upskill.protocols import Dialect, Scorer
 from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.suite.prompt import skill_block
 from pytest_upskill.suite.rules import hold_rules
 from pytest_upskill.suite.skill import load_skill
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Dialect, Scorer
 
 
 def skill_root(path: Path, dialects: Iterable[Dialect]) -> Path | None:

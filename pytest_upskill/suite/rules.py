@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pytest_upskill.errors import SuiteError, listing, nearest
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.suite.ids import ID_FORM, RESERVED_ID, is_id
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Case, CaseFile, Scorer
+from pytest_upskill.types import Case, CaseFile
 
 
 def hold_rules(files: Iterable[CaseFile], scorers: Mapping[str, Scorer]) -> None:

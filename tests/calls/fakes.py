@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
 from pytest_upskill.calls.store import Store
+from pytest_upskill.protocols import Provider, Scorer
 from pytest_upskill.suite.matrix import Gate, Sample, Suite, build
 from pytest_upskill.suite.prompt import Prompt, skill_block
 from pytest_upskill.suite.prompt import build as build_prompt
@@ -19,17 +20,16 @@ from pytest_upskill.types import (
     Check,
     Model,
     Outcome,
-    Provider,
     Reply,
     Request,
     Score,
-    Scorer,
     ScoringContext,
     Skill,
     Usage,
 )
 
-MODEL = Model("m", "fake", "fake-1", concurrency=4)
+CONCURRENCY = 4
+MODEL = Model("m", "fake", "fake-1", concurrency=CONCURRENCY)
 Answer = Callable[[Request], Awaitable[Reply]]
 
 

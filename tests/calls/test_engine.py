@@ -13,7 +13,7 @@ from pytest_upskill.calls.engine import Engine
 from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Model, Outcome, Reply
-from tests.calls.fakes import MODEL, samples
+from tests.calls.fakes import CONCURRENCY, MODEL, samples
 
 Measure = Callable[[Sample], "asyncio.Future[None] | None"]
 ONE = Model("one", "fake", "one", concurrency=1)
@@ -149,10 +149,10 @@ def test_each_model_has_its_own_limit(start: Start) -> None:
     engine.select(wanted)
     waiter = threading.Thread(target=engine.gather, args=[wanted])
     waiter.start()
-    until(lambda: scripted.now == 1 + MODEL.concurrency)
+    until(lambda: scripted.now == 1 + CONCURRENCY)
     scripted.sign.set()
     waiter.join()
-    assert scripted.peak == 1 + MODEL.concurrency
+    assert scripted.peak == 1 + CONCURRENCY
 
 
 def test_with_a_window_no_more_is_begun_than_that_ahead_of_what_is_asked(start: Start) -> None:

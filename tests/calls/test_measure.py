@@ -8,9 +8,10 @@ import warnings
 from typing import cast
 
 from pytest_upskill.calls.quiet import Quiet
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.suite.prompt import Prompt
-from pytest_upskill.types import Arm, Case, Model, Reply, Request, Score, Scorer
+from pytest_upskill.types import Arm, Case, Model, Reply, Request, Score
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.result import evaluate
 from tests.calls.fakes import Fake, Has, case, gate, measurer, outcome, outcomes, prompt_of, suite, yes

@@ -8,22 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_upskill.errors import CallError
+from pytest_upskill.protocols import Provider
 from pytest_upskill.providers.passages import estimate
 from pytest_upskill.providers.reader import MAX_TOKENS, NO_MATCH, NO_QUESTION, NOTHING_TO_READ, Reader
 from pytest_upskill.suite import prompt
-from pytest_upskill.types import (
-    JSON,
-    WITH,
-    WITHOUT,
-    Arm,
-    Case,
-    Message,
-    Model,
-    Provider,
-    Reply,
-    Request,
-    Skill,
-)
+from pytest_upskill.types import JSON, WITH, WITHOUT, Arm, Case, Message, Model, Reply, Request, Skill
 
 BODY = """\
 # Pots

@@ -43,7 +43,7 @@ def test_a_sample_that_was_measured_says_what_it_took() -> None:
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    outcome = Outcome(Reply("no", stop_reason="length"), (Score(False),), cached=True)
+    outcome = Outcome(Reply("no", stop_reason="length"), (Score(False),), source="store")
     assert sample_properties(SAMPLE, outcome) == (
         *IDS,
         ("upskill.hit", "false"),

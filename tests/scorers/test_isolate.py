@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_upskill.protocols import Scorer
 from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.scorers.isolate import Judges
-from pytest_upskill.types import Case, Check, Reply, Score, Scorer, ScoringContext, Usage
+from pytest_upskill.types import Case, Check, Reply, Score, ScoringContext, Usage
 from tests.scorers.pool import EVIL, Scoring, error_of, run, write_checks
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from pytest_upskill.errors import SuiteError
+from pytest_upskill.protocols import Dialect, Scorer
 from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.suite.dialects.native import Native
 from pytest_upskill.suite.loading import load_suite, no_cases, skill_root
-from pytest_upskill.types import Case, CaseFile, Check, Dialect, Scorer
+from pytest_upskill.types import Case, CaseFile, Check
 from tests.suite.conftest import Folder
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import CaseFile, Scorer
+    from pytest_upskill.protocols import Scorer
+    from pytest_upskill.types import CaseFile
 
 
 class Native:

@@ -1,0 +1,92 @@
+"""What plugins implement: providers, dialects, scorers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pytest_upskill.types import CaseFile, Check, Model, Reply, Request, Score, ScoringContext
+
+
+class Provider(Protocol):
+    """One way to reach a model. Built without importing an SDK; `open` is the first to import it.
+
+    `version` names the shape of the request that is sent and is part of the store key; `deterministic`
+    says that the same request always gets the same reply (one run is then enough).
+    """
+
+    version: str
+    deterministic: bool
+
+    async def open(self) -> None:
+        """Make the client, on the engine's loop. Raises `CallError` when it cannot be made."""
+
+    async def complete(self, request: Request, timeout: float) -> Reply:
+        """Make one attempt, `timeout` seconds at most; trying again is the engine's business. Raises `CallError`."""
+
+    async def close(self) -> None:
+        """Close the client, on the engine's loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a batch is: `done` of `total` requests; `ended` when its results can be read.
+
+    `gone` tells that the server knows nothing of it any more.
+    """
+
+    done: int
+    total: int
+    ended: bool
+    gone: bool = False
+
+
+@runtime_checkable
+class BatchProvider(Provider, Protocol):
+    """A provider whose API also takes many requests at once, for later and for less. All raise `CallError`."""
+
+    # The part of the list price that a request in a batch costs.
+    batch_discount: float
+    # How many requests one batch may hold.
+    batch_limit: int
+
+    async def submit(self, requests: Mapping[str, Request]) -> str:
+        """Hand in a batch of requests by ids of 64 letters at most; return the batch's id."""
+
+    async def state(self, batch: str) -> BatchState:
+        """Ask how far a batch is."""
+
+    def results(self, batch: str) -> AsyncIterator[tuple[str, Reply | Exception]]:
+        """Yield what became of the requests of a batch that has ended, in any order: a reply or a `CallError`."""
+
+
+ProviderFactory: TypeAlias = Callable[[Model], Provider]
+
+
+class Dialect(Protocol):
+    """One format of case files.
+
+    `file` is where it lies in a skill's folder (`skill_meta.json`, `evals/evals.json`).
+    """
+
+    file: str
+
+    def read(self, path: Path, scorers: Mapping[str, Scorer]) -> CaseFile:
+        """Return the cases of a file. Raises `SuiteError` with file, line and key."""
+
+
+class Scorer(Protocol):
+    """One kind of check. `isolated` scorers run in a child process with a time limit.
+
+    An isolated scorer's class must be importable and take no arguments.
+    """
+
+    isolated: bool
+
+    def validate(self, check: Check, context: ScoringContext) -> None:
+        """Raise `ValueError` with a sentence when the case asks for something that cannot be checked."""
+
+    def score(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
+        """Judge one reply. Raises `ScorerError` when it cannot be judged: an error, not a miss."""
