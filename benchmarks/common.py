@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,9 +69,9 @@ def ratio(found: Sequence[tuple[Usage, Usage]], figure: str) -> float:
 
 
 @contextmanager
-def server(latency: float, reply: str = "pong") -> Iterator[str]:
-    """Serve the OpenAI-compatible API in a process of its own; yields its base_url."""
-    command = [sys.executable, str(HERE / "server.py"), "--latency", str(latency), "--reply", reply]
+def server(latency: float, *options: str) -> Iterator[str]:
+    """Serve the OpenAI-compatible API in a process of its own, with more options of server.py; yields its base_url."""
+    command = [sys.executable, str(HERE / "server.py"), "--latency", str(latency), *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         port = process.stdout.readline().strip() if process.stdout else ""
@@ -80,8 +81,15 @@ def server(latency: float, reply: str = "pong") -> Iterator[str]:
         process.wait(10)
 
 
-def project(folder: Path, cases: int, config: str, skills: int = 1) -> Path:
-    """Write a project with `skills` skills of `cases` cases each."""
+def counts(url: str) -> dict[str, int]:
+    """Return what a server counted."""
+    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/count") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def project(folder: Path, cases: int, config: str, skills: int = 1, *, numbered: bool = False) -> Path:
+    """Write a project with `skills` skills of `cases` cases each; `numbered` replies belong to one case alone."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "upskill.yaml").write_text(config)
     for number in range(skills):
@@ -90,7 +98,11 @@ def project(folder: Path, cases: int, config: str, skills: int = 1) -> Path:
         facts = "\n".join(f"- Fact {n} of the subject is value-{n}." for n in range(20))
         (skill / "SKILL.md").write_text(f"---\nname: bench-{number}\ndescription: Bench.\n---\n\n{facts}\n")
         rows = [
-            {"id": f"case-{n}", "input": f"Question {n} of {number}?", "expected": {"contains": "pong"}}
+            {
+                "id": f"case-{n}",
+                "input": f"Question {n} of {number}?",
+                "expected": {"contains": f"value {n} of {number}." if numbered else "pong"},
+            }
             for n in range(cases)
         ]
         (skill / "skill_meta.json").write_text(json.dumps({"cases": rows}))

@@ -12,6 +12,7 @@ from pytest_upskill.suite.dialects.native import Native
 
 if TYPE_CHECKING:
     from pytest_upskill.protocols import Dialect, Provider, ProviderFactory, Scorer
+    from pytest_upskill.providers.shared import SharedClients
     from pytest_upskill.types import JSON, Model
 
 
@@ -22,9 +23,12 @@ def pytest_upskill_dialects(register: Callable[[str, Dialect], None]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_upskill_providers(register: Callable[[str, ProviderFactory], None]) -> None:
+    from pytest_upskill.providers.shared import SharedClients
+
+    clients = SharedClients()
     register("reader", _reader)
-    register("openai", _openai)
-    register("anthropic", _anthropic)
+    register("openai", lambda model: _openai(model, clients))
+    register("anthropic", lambda model: _anthropic(model, clients))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,13 +54,13 @@ def _reader(model: Model) -> Provider:
     return Reader(model)
 
 
-def _openai(model: Model) -> Provider:
+def _openai(model: Model, clients: SharedClients) -> Provider:
     from pytest_upskill.providers.openai import OpenAI
 
-    return OpenAI(model)
+    return OpenAI(model, clients)
 
 
-def _anthropic(model: Model) -> Provider:
+def _anthropic(model: Model, clients: SharedClients) -> Provider:
     from pytest_upskill.providers.anthropic import Anthropic
 
-    return Anthropic(model)
+    return Anthropic(model, clients)

@@ -35,6 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_upskill.session import start
 
             start.check_settings(config)
+        if _may_only_plan(config):
+            from pytest_upskill.session import plan_only
+
+            plan_only.turn_on(config)
+
+
+def _may_only_plan(config: pytest.Config) -> bool:
+    try:
+        return bool(config.getoption("upskill_plan") or config.getini("upskill_plan"))
+    except (TypeError, ValueError):
+        return True  # a value of the wrong type; said in words where the settings are read
 
 
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.answers import Answer, completion, message
+from tests.faults import Twist
 
 Reply = str | Callable[[dict[str, Any]], str]
 _PATHS = ("/v1/chat/completions", "/v1/messages")
@@ -38,6 +40,7 @@ class Server:
         reply: the text of every reply, or a function of the request's body that returns it.
         latency: seconds before each answer.
         script: what the first requests get, in order of arrival; None is a good reply.
+        twist: what becomes of a good answer, asked when a request arrives; a 429 is sent at once.
         port: 0 takes a free one.
     """
 
@@ -47,11 +50,15 @@ class Server:
         *,
         latency: float = 0.0,
         script: Iterable[Answer | None] = (),
+        twist: Twist | None = None,
         port: int = 0,
     ) -> None:
         self.reply = reply
         self.latency = latency
         self.script = list(script)
+        self.twist = twist or Twist()
+        # How often each prompt got its reply whole.
+        self.delivered: Counter[str] = Counter()
         self.port = port
         self.requests: list[Received] = []
         self.in_flight = 0
@@ -67,9 +74,24 @@ class Server:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many requests came, with how many distinct prompts, and the most at one time."""
+        """Return how many requests came, with how many distinct prompts, and the most at one time.
+
+        `delivered` prompts got a good reply whole, `twice` of them more than once. Then what went wrong, by kind.
+        """
         prompts = {received.prompt for received in self.requests}
-        return {"requests": len(self.requests), "distinct": len(prompts), "peak": self.peak}
+        twice = sum(count > 1 for count in self.delivered.values())
+        return {
+            "requests": len(self.requests),
+            "distinct": len(prompts),
+            "peak": self.peak,
+            "delivered": len(self.delivered),
+            "twice": twice,
+            **self.twist.counts,
+        }
+
+    def elsewhere(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer | None:
+        """Answer what is neither a call nor a question about calls; None is a 404."""
+        return None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -167,7 +189,8 @@ class _Connection(asyncio.Protocol):
             self._send(_json_answer(200, {"stopped": True}))
             self._server.stop()
         else:
-            self._send(_json_answer(404, {"error": {"message": f"no such path: {path}"}}))
+            answer = self._server.elsewhere(method, path, headers, body)
+            self._send(answer or _json_answer(404, {"error": {"message": f"no such path: {path}"}}))
 
     def _call(self, received: Received) -> None:
         server = self._server
@@ -176,16 +199,22 @@ class _Connection(asyncio.Protocol):
         server.peak = max(server.peak, server.in_flight)
         self._busy = True
         scripted = server.script.pop(0) if server.script else None
-        if server.latency:
+        good = _good(received, server.reply)
+        answer = scripted or server.twist(good)
+        # A limit refuses at the door; everything else takes its time.
+        if server.latency and (answer.status != 429 or scripted is not None):
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(server.latency, self._answer, received, scripted)
+            whole = received if answer is good else None
+            self._timer = loop.call_later(server.latency, self._answer, answer, whole)
         else:
-            self._answer(received, scripted)
+            self._answer(answer, received if answer is good else None)
 
-    def _answer(self, received: Received, scripted: Answer | None) -> None:
-        if scripted is None or scripted.then != "hang":
+    def _answer(self, answer: Answer, whole: Received | None) -> None:
+        if whole is not None and not self._transport.is_closing():
+            self._server.delivered[whole.prompt] += 1
+        if answer.then != "hang":
             self._idle()
-        self._send(scripted or _good(received, self._server.reply))
+        self._send(answer)
         if not self._busy:
             self._next()
 

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_upskill.config import ALIASES, Config, choose, config_path, load_config
 from pytest_upskill.errors import ConfigError
-from pytest_upskill.types import JSON, GateConfig, Model, Price
+from pytest_upskill.types import JSON, Account, GateConfig, Model, Price
 
 PROVIDERS = ("anthropic", "openai", "reader")
 NAMES = "glm, gpt-5.4-mini, gpt-5.4-nano, gpt-5.5, haiku, opus, reader, sonnet"
@@ -51,8 +51,15 @@ models:
     api_key_env: GLM_API_KEY
     concurrency: 8
     timeout: 30
+    deadline: 90
+    requests_per_minute: 50
+    tokens_per_minute: 40000
+    account: lab
     price: {input: 0, output: 0.5}
   bare: {provider: reader}
+accounts:
+  lab: {concurrency: 12, requests_per_minute: 100, tokens_per_minute: 90000}
+  other: {}
 gates:
   default: {min_pass_rate: 0.8}
   glm: {min_lift: 0.1, on_inconclusive: fail, equivalence: 0.2}
@@ -78,19 +85,32 @@ gates:
             concurrency=8,
             timeout=30,
             price=Price(0, 0.5),
+            deadline=90,
+            requests_per_minute=50,
+            tokens_per_minute=40000,
+            account="lab",
         ),
         "bare": Model("bare", "reader", "bare"),
     }
+    assert config.accounts == {"lab": Account(12, 100, 90000), "other": Account()}
     assert config.gates == {
         "default": GateConfig(min_pass_rate=0.8),
         "glm": GateConfig(min_lift=0.1, on_inconclusive="fail", equivalence=0.2),
     }
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "models:\n", "default_models:\nmodels:\ngates:\n", "{}"])
+def test_what_the_file_does_not_say_of_a_model_is_left_open(root: Path) -> None:
+    bare = load(root, "models:\n  bare: {provider: reader}").models["bare"]
+    assert (bare.concurrency, bare.timeout, bare.deadline) == (None, 120, 600)
+    assert (bare.requests_per_minute, bare.tokens_per_minute, bare.account, bare.price) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "models:\n", "default_models:\nmodels:\ngates:\naccounts:\n", "{}"]
+)
 def test_an_empty_file_or_key_says_nothing(root: Path, text: str) -> None:
     config = load(root, text)
-    assert (config.default_models, config.models, config.gates) == ((), {}, {})
+    assert (config.default_models, config.models, config.gates, config.accounts) == ((), {}, {}, {})
 
 
 def test_no_file_at_all_says_nothing(root: Path) -> None:
@@ -119,7 +139,7 @@ def test_the_file_is_searched_upward_and_the_nearest_counts(root: Path) -> None:
         ("reader", ": must be made of `key: value` lines"),
         ("models: {}\nmodels: {}", ":2:1: the key 'models' stands twice: only the last would count"),
         ("defaultmodels: [a]", ":1: defaultmodels: unknown key (did you mean 'default_models'?)"),
-        ("judge: {model: x}", ":1: judge: unknown key; known are default_models, gates, models"),
+        ("judge: {model: x}", ":1: judge: unknown key; known are accounts, default_models, gates, models"),
         ("default_models: reader", ":1: default_models: must be a list, not 'reader'"),
         ("default_models:\n- a\n- 3", ":3: default_models[1]: must be text, not 3"),
         ("models: [a]", ":1: models: must be an object, not a list"),
@@ -135,6 +155,19 @@ def test_the_file_is_searched_upward_and_the_nearest_counts(root: Path) -> None:
         ),
         ("models:\n  a: {provider: x, max_tokens: 0}", ":2: models.a.max_tokens: must be at least 1, not 0"),
         ("models:\n  a: {provider: x, timeout: 0}", ":2: models.a.timeout: must be above 0.0, not 0"),
+        ("models:\n  a: {provider: x, deadline: 0}", ":2: models.a.deadline: must be above 0.0, not 0"),
+        ("models:\n  a: {provider: x, concurrency: 0}", ":2: models.a.concurrency: must be at least 1, not 0"),
+        ("models:\n  a: {provider: x, requests_per_minute: 0}", ":2: models.a.requests_per_minute: must be above 0.0, "
+         "not 0"),
+        ("models:\n  a: {provider: x, tokens_per_minute: -1}", ":2: models.a.tokens_per_minute: must be above 0.0, "
+         "not -1"),
+        ("models:\n  a:\n    provider: x\n    account: lap\naccounts:\n  lab: {}", ":4: models.a.account: unknown "
+         "account 'lap' (did you mean 'lab'?): known are lab"),
+        ("models:\n  a: {provider: x, account: lab}", ":2: models.a.account: unknown account 'lab': known are none"),
+        ("accounts:\n  lab: {concurrency: 0}", ":2: accounts.lab.concurrency: must be at least 1, not 0"),
+        ("accounts:\n  lab: {tokens_per_minut: 1}", ":2: accounts.lab.tokens_per_minut: unknown key (did you mean "
+         "'tokens_per_minute'?)"),
+        ("accounts:\n  lab: 3", ":2: accounts.lab: must be an object, not 3"),
         ("models:\n  a: {provider: x, concurrency: yes}", ":2: models.a.concurrency: must be a whole number, "
          "not true"),
         ("models:\n  a: {provider: x, temperature: .inf}", ": not readable: .nan and .inf are no numbers of JSON"),

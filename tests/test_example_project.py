@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ EXAMPLE = Path(__file__).parent.parent / "example_project"
 EVERY_WAY = pytest.mark.parametrize("args", [(), ("-n2",)], ids=["alone", "n2"])
 UNIT_TESTS = 10
 SAMPLES = 10
+REPLAY = "pytest skills --upskill-models=reader --upskill-cache=replay"
 GATES = 1
 
 
@@ -88,6 +91,45 @@ def test_every_fact_is_held_by_the_gate(project: Path) -> None:
         assert f"MISS {case}[" in result.stdout
 
 
+def replies(project: Path) -> list[dict[str, Any]]:
+    """Return what is recorded of the reader, but for how long it took."""
+    path = project / "skills" / "release-notes" / "recordings" / "reader.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    for row in rows:
+        del row["reply"]["latency"]
+    return rows
+
+
+@EVERY_WAY
+def test_a_checkout_replays_its_recordings_as_the_workflow_does(project: Path, args: tuple[str, ...]) -> None:
+    result = run(project, *REPLAY.split()[1:], *args)
+    assert result.returncode == 0, result.stdout
+    assert f"{SAMPLES + GATES} passed" in result.stdout
+    assert "recordings:" not in result.stdout
+
+
+def test_the_recordings_are_what_the_reader_says_today(project: Path) -> None:
+    committed = replies(project)
+    assert len(committed) == SAMPLES
+    result = run(project, "skills", "--upskill-models=reader", "--upskill-cache=refresh", "--upskill-record")
+    assert result.returncode == 0, result.stdout
+    assert replies(project) == committed, (
+        "pytest --upskill-cache=refresh --upskill-record example_project/skills"
+    )
+
+
+def test_an_edit_that_was_not_recorded_leaves_the_workflow_incomplete_until_it_is(project: Path) -> None:
+    skill = project / "skills" / "release-notes" / "SKILL.md"
+    skill.write_text(skill.read_text() + "\nWrite for people.\n")
+    result = run(project, *REPLAY.split()[1:])
+    assert result.returncode == 1, result.stdout
+    assert "release-notes on reader: gate incomplete" in result.stdout
+    command = "pytest --upskill-models=reader --upskill-record skills/release-notes"
+    assert f"\n  {command}\n" in result.stdout
+    assert run(project, *command.split()[1:]).returncode == 0
+    assert run(project, *REPLAY.split()[1:]).returncode == 0
+
+
 def test_the_models_of_the_readme_are_configured() -> None:
     from pytest_upskill.config import load_config
 
@@ -101,6 +143,6 @@ def test_the_workflow_gates_pull_requests_without_a_secret() -> None:
     text = (EXAMPLE / ".github" / "workflows" / "skills.yml").read_text()
     jobs = yaml.safe_load(text)["jobs"]
     assert "secrets" not in str(jobs["reader"])
-    assert jobs["reader"]["steps"][-1]["run"].startswith("pytest skills --upskill-models=reader")
+    assert jobs["reader"]["steps"][-1]["run"].startswith(f"{REPLAY} ")
     # A job cannot ask for a secret in its own `if`: each step has to.
     assert all(step.get("if") == "env.ANTHROPIC_API_KEY != ''" for step in jobs["haiku"]["steps"])

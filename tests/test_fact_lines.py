@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, Requests
 from pytest_upskill.providers.reader import Reader
 from pytest_upskill.reports.gate_text import failure
@@ -40,7 +41,8 @@ def prompt_of(suite: Suite, case: Case, arm: Arm) -> Prompt:
 
 async def measured(gate: Gate) -> dict[Sample, Outcome]:
     providers = {"reader": Reader(READER)}
-    measurer = Measurer(Requests(prompt_of, providers), providers, builtin_scorers(), Judges(), None, "off")
+    means = Means(providers, Setting("off"))
+    measurer = Measurer(Requests(prompt_of, providers), means, builtin_scorers(), Judges())
     try:
         return {sample: await measurer.measure(sample) for sample in gate.samples}
     finally:

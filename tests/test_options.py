@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ DEFAULTS = {
     "base_url": "None",
     "timeout": "None",
     "report": "None",
+    "record": "False",
+    "budget": "None",
+    "max_calls": "None",
+    "plan": "False",
+    "changed": "False",
+    "base": "None",
+    "batch": "False",
 }
 
 
@@ -65,8 +73,15 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "--upskill-base-url=http://localhost:1",
         "--upskill-timeout=1.5",
         "--upskill-report=out",
+        "--upskill-record",
+        "--upskill-budget=$2.50",
+        "--upskill-max-calls=40",
+        "--upskill-changed",
+        "--upskill-base=origin/main",
+        "--upskill-batch",
     )
     assert found == {
+        **DEFAULTS,
         "rootdir": str(pytester.path),
         "models": "('haiku', 'glm')",
         "runs": "3",
@@ -76,7 +91,19 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "base_url": "http://localhost:1",
         "timeout": "1.5",
         "report": str(pytester.path / "out"),
+        "record": "True",
+        "budget": "2.5",
+        "max_calls": "40",
+        "changed": "True",
+        "base": "origin/main",
+        "batch": "True",
     }
+
+
+def test_a_bare_flag_takes_nothing_of_what_follows_it(pytester: pytest.Pytester) -> None:
+    (pytester.path / "true").mkdir()
+    found = settings(pytester, "--upskill-plan", "--upskill-changed", "true")
+    assert (found["plan"], found["changed"], found["record"]) == ("True", "True", "False")
 
 
 PLAIN = """
@@ -86,6 +113,12 @@ upskill_cache = {q}off{q}
 upskill_gate = {q}off{q}
 upskill_timeout = {q}9{q}
 upskill_report = {q}out{q}
+upskill_record = {q}yes{q}
+upskill_budget = {q}2.50{q}
+upskill_max_calls = {q}40{q}
+upskill_changed = {q}off{q}
+upskill_base = {q}origin/main{q}
+upskill_batch = {q}1{q}
 """
 FILES = {
     "pytest.ini": ("[pytest]", "haiku glm", ""),
@@ -107,6 +140,14 @@ def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester,
     (pytester.path / name).write_text(header + PLAIN.format(models=models, q=quote))
     found = settings(pytester)
     expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "gate": "off", "timeout": "9.0"}
+    expected |= {
+        "record": "True",
+        "budget": "2.5",
+        "max_calls": "40",
+        "changed": "False",
+        "base": "origin/main",
+    }
+    expected |= {"batch": "True", "plan": "False"}
     assert {key: found[key] for key in expected} == expected
     assert found["report"] == str(pytester.path / "out")
 
@@ -136,6 +177,16 @@ def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> N
         ("--upskill-timeout=nan", "--upskill-timeout: 'nan' is not a time: give seconds above 0"),
         ("--upskill-timeout=inf", "--upskill-timeout: 'inf' is not a time: give seconds above 0"),
         ("--upskill-report=", "--upskill-report: give the name of a folder"),
+        ("--upskill-budget=much", "--upskill-budget: 'much' is not an amount: give US dollars, such as 2.50"),
+        ("--upskill-budget=-1", "--upskill-budget: '-1' is not an amount: give US dollars, such as 2.50"),
+        ("--upskill-budget=inf", "--upskill-budget: 'inf' is not an amount: give US dollars, such as 2.50"),
+        ("--upskill-budget=nan", "--upskill-budget: 'nan' is not an amount: give US dollars, such as 2.50"),
+        ("--upskill-max-calls=-1", "--upskill-max-calls: '-1' is not a number of calls: give a whole "
+         "number, 0 for none"),
+        ("--upskill-max-calls=1.5", "--upskill-max-calls: '1.5' is not a number of calls: give a whole "
+         "number, 0 for none"),
+        ("--upskill-base=-x", "--upskill-base: '-x' is not a git ref: give a branch, a tag or a commit"),
+        ("--upskill-base= ", "--upskill-base: ' ' is not a git ref: give a branch, a tag or a commit"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_line(pytester: pytest.Pytester, argument: str, said: str) -> None:
@@ -148,10 +199,16 @@ def test_a_wrong_ini_value_names_its_file_and_key(pytester: pytest.Pytester) -> 
     assert refusal(pytester) == said
 
 
+def test_a_switch_in_the_ini_file_is_true_or_false(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nupskill_record = maybe\n")
+    assert refusal(pytester) == "tox.ini: upskill_record: 'maybe' is neither true nor false"
+
+
 def test_every_flag_has_its_ini_twin_in_the_help(pytester: pytest.Pytester) -> None:
     text = pytester.runpytest_subprocess("-p", "no:randomly", "--help").stdout.str()
     for option in OPTIONS:
-        assert f"  {option.flag}={option.metavar}" in text
+        flag = f"{option.flag}={option.metavar}" if option.metavar else option.flag
+        assert re.search(rf"^  {re.escape(flag)}(\s|$)", text, re.MULTILINE), flag
         assert f"  {option.dest} (" in text
 
 

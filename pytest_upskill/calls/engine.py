@@ -14,6 +14,9 @@ from pytest_upskill.calls.quiet import Quiet
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Outcome
 
+# Samples that are measured at a time, for each call that may be in flight: some wait to try again, or for
+# another run that makes the same call, and the limiter holds the number of calls.
+_ROOM = 2
 _POLL = 0.5  # seconds; on Windows only a wait with a time limit can be interrupted
 _LONGEST_CANCEL = 2.0  # seconds
 _LONGEST_STOP = 8.0  # seconds, for all of `stop`
@@ -21,6 +24,17 @@ _LONGEST_STOP = 8.0  # seconds, for all of `stop`
 
 class EngineStopped(Exception):
     """The engine ended while somebody waited for a sample."""
+
+
+class Watcher:
+    """Hears of those who wait for samples, on their threads; this one has nothing to do."""
+
+    def waiting(self) -> float:
+        """Hear that this thread waits; return after how many seconds at the latest to say so again."""
+        return _POLL
+
+    def waited(self) -> None:
+        """Hear that this thread waits no more."""
 
 
 class Engine:
@@ -32,11 +46,18 @@ class Engine:
     Args:
         make_measurer: called on the loop.
         window: how many samples are begun ahead of the last one asked for; None for all.
+        watcher: hears of those who wait.
     """
 
-    def __init__(self, make_measurer: Callable[[], Measurer], window: int | None = None) -> None:
+    def __init__(
+        self,
+        make_measurer: Callable[[], Measurer],
+        window: int | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._make_measurer = make_measurer
         self._window = window
+        self._watcher = watcher or Watcher()
         self.quiet = Quiet()
         self.measurer: Measurer | None = None
         self.outcomes: dict[Sample, Outcome] = {}
@@ -137,9 +158,8 @@ class Engine:
     def _lane(self, sample: Sample) -> Lane:
         name = sample.model.name
         if name not in self._lanes:
-            self._lanes[name] = Lane(
-                sample.model.concurrency or DEFAULT_CONCURRENCY, self._measure, self._fail
-            )
+            width = _ROOM * (sample.model.concurrency or DEFAULT_CONCURRENCY)
+            self._lanes[name] = Lane(width, self._measure, self._fail)
         return self._lanes[name]
 
     async def _measure(self, sample: Sample) -> None:
@@ -160,15 +180,20 @@ class Engine:
 
     def _wait_for(self, samples: Sequence[Sample]) -> None:
         left = deque(samples)
-        with self._changed:
-            while True:
-                while left and left[0] in self.outcomes:
-                    left.popleft()
-                if not left:
-                    return
-                if self._over:
-                    raise self._stopped() from self._failure
-                self._changed.wait(_POLL)
+        try:
+            while left:
+                seconds = min(_POLL, self._watcher.waiting())
+                with self._changed:
+                    self._changed.wait_for(lambda: self._over or not self._missing(left), seconds)
+                    if self._missing(left) and self._over:
+                        raise self._stopped() from self._failure
+        finally:
+            self._watcher.waited()
+
+    def _missing(self, left: deque[Sample]) -> bool:
+        while left and left[0] in self.outcomes:
+            left.popleft()
+        return bool(left)
 
     def _stopped(self) -> EngineStopped:
         if self._failure is None:

@@ -10,23 +10,23 @@ from pytest_upskill.suite.matrix import Sample
 
 
 class Lane:
-    """The samples of one model that wait, and at most `concurrency` that are measured.
+    """The samples of one model that wait, and at most `width` that are measured.
 
     Belongs to the engine's loop. A sample is measured once, however often it is pushed.
 
     Args:
-        concurrency: how many are measured at a time.
+        width: how many are measured at a time.
         measure: must not raise but for cancellation.
         failed: hears of it when it does all the same, or when a task was cancelled by somebody else.
     """
 
     def __init__(
         self,
-        concurrency: int,
+        width: int,
         measure: Callable[[Sample], Awaitable[None]],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._concurrency = concurrency
+        self._width = width
         self._measure = measure
         self._failed = failed
         self._waiting: deque[Sample] = deque()
@@ -40,7 +40,7 @@ class Lane:
         if sample in self._taken:
             return
         (self._urgent if urgent else self._waiting).append(sample)
-        if self._working < self._concurrency:
+        if self._working < self._width:
             self._working += 1
             runner = asyncio.get_running_loop().create_task(self._run())
             self.runners.add(runner)

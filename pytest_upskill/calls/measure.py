@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from pytest_upskill.calls.caller import Caller, closed, finished
+from pytest_upskill.calls.attempts import Traffic
+from pytest_upskill.calls.caller import Got
+from pytest_upskill.calls.clients import closed, finished
+from pytest_upskill.calls.means import Means
 from pytest_upskill.calls.quiet import notes
-from pytest_upskill.calls.store import Store, reply_key, request_digest
+from pytest_upskill.calls.store import reply_key, request_digest
 from pytest_upskill.calls.strangers import in_words, presentable
 from pytest_upskill.errors import CallError, ScorerError, UpskillError
 from pytest_upskill.protocols import Provider, Scorer
@@ -18,10 +21,10 @@ from pytest_upskill.suite.prompt import Prompt, leaked_line, skill_block, tellin
 from pytest_upskill.types import (
     WITHOUT,
     Arm,
-    CacheMode,
     Case,
     Check,
     Message,
+    Model,
     Outcome,
     Reply,
     Request,
@@ -87,28 +90,25 @@ class Measurer:
     """Measures samples on the engine's loop; identical requests of a run are made once."""
 
     def __init__(
-        self,
-        requests: Requests,
-        providers: Mapping[str, Provider],
-        scorers: Mapping[str, Scorer],
-        isolation: Isolation,
-        store: Store | None,
-        mode: CacheMode,
+        self, requests: Requests, means: Means, scorers: Mapping[str, Scorer], isolation: Isolation
     ) -> None:
         self._requests = requests
-        self._caller = Caller(providers, store, mode)
+        self.means = means
+        self._caller = means.caller
         self._scorers = scorers
         self._isolation = isolation
+        self._said: set[tuple[str, str]] = set()
+        self.stored = 0
 
     @property
     def down(self) -> Mapping[str, CallError]:
         """What keeps a model from being called, by its name."""
-        return dict(self._caller.down)
+        return dict(self.means.clients.down)
 
     @property
-    def calls(self) -> int:
-        """How many calls were made."""
-        return self._caller.calls
+    def traffic(self) -> Traffic:
+        """What went to the servers so far."""
+        return self.means.attempts.traffic
 
     async def measure(self, sample: Sample) -> Outcome:
         """Return what became of a sample; never raises but for cancellation."""
@@ -120,7 +120,7 @@ class Measurer:
                 with in_words(f"{sample.model.name}: {sample.id} could not be measured", CallError):
                     outcome = await self._measured(sample)
             except UpskillError as error:
-                outcome = Outcome(error=presentable(self._words(error), variable))
+                outcome = Outcome(error=presentable(self._words(error, sample.model), variable))
         return replace(outcome, log=tuple(presentable(line, variable) for line in log)) if log else outcome
 
     async def close(self) -> None:
@@ -128,23 +128,42 @@ class Measurer:
         await finished([asyncio.ensure_future(closed(self._isolation))])
         await self._caller.close()
 
-    def _words(self, error: UpskillError) -> str:
-        # What holds for all samples of a model is said once for all of them; a single failure only here.
-        if isinstance(error, CallError) and (error.fatal or error in self.down.values()):
+    def _words(self, error: UpskillError, model: Model) -> str:
+        if not isinstance(error, CallError):
+            return str(error)
+        # What holds for all samples of a model is said at the end, once for all of them.
+        if error.fatal or error in self.means.clients.down.values():
             return error.short
-        return str(error)
+        told = (model.name, str(error))
+        words = error.short if told in self._said else str(error)
+        self._said.add(told)
+        return words
 
     async def _measured(self, sample: Sample) -> Outcome:
         leak = self._requests.contamination(sample)
         if leak is not None:
             raise CallError(f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
-        key = self._requests.key(sample)
-        reply, cached = await self._caller.reply(sample.model, key, lambda: self._requests.request(sample))
+        got = await self._got(sample)
+        self.stored += got.source in ("store", "recording")
+        cost = self.means.prices.cost(sample.model, got.reply.usage)
         try:
-            scores = await self._scores(sample, reply)
+            scores = await self._scores(sample, got.reply)
         except ScorerError as error:
-            return Outcome(reply=reply, error=presentable(str(error)), source="store" if cached else "call")
-        return Outcome(reply=reply, scores=scores, source="store" if cached else "call")
+            return Outcome(got.reply, error=presentable(str(error)), source=got.source, cost=cost)
+        return Outcome(got.reply, scores, source=got.source, cost=cost)
+
+    async def _got(self, sample: Sample) -> Got:
+        means, key = self.means, self._requests.key(sample)
+        if means.mode in ("auto", "replay"):
+            recorded = means.recordings.get(sample.suite.skill.root, sample.model.name, key)
+            if recorded is not None:
+                return Got(recorded, "recording")
+        if means.mode != "replay":
+            return await self._caller.reply(sample.model, key, lambda: self._requests.request(sample))
+        stored = self._caller.stored(key)
+        if stored is None:
+            raise means.unrecorded(sample)
+        return Got(stored, "store")
 
     async def _scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
         context = ScoringContext(sample.suite.skill.root, sample.case)

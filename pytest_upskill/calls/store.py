@@ -3,98 +3,105 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
+import shlex
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pytest_upskill.errors import UpskillError
-from pytest_upskill.protocols import Provider
-from pytest_upskill.types import Model, Reply, Request, Usage
+from pytest_upskill.calls.access import Access
+from pytest_upskill.calls.keys import endpoint_of, reply_key, request_digest
+from pytest_upskill.calls.rows import (
+    PUT,
+    PUT_BATCH,
+    StoredBatch,
+    batch_of,
+    batch_row,
+    decode,
+    intact,
+    row_of,
+    tidy,
+)
+from pytest_upskill.calls.schema import SCHEMA_VERSION, transaction
+from pytest_upskill.calls.store_file import ELSEWHERE, FILE, StoreError, StoreFile, there
+from pytest_upskill.types import Reply
 
-FILE = "store.sqlite3"
-SCHEMA_VERSION = 1
+__all__ = [
+    "FILE",
+    "SCHEMA_VERSION",
+    "History",
+    "Store",
+    "StoreError",
+    "StoredBatch",
+    "endpoint_of",
+    "reply_key",
+    "request_digest",
+]
+
+_MAKE_ROOM = "make room, or name another folder with --upskill-cache-dir"
 _CHUNK = 500
-_PATIENCE = 30  # seconds to wait while another process writes
-_TABLE = "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply BLOB NOT NULL) WITHOUT ROWID"
-_ELSEWHERE = "move it away, or name another folder with --upskill-cache-dir"
-_REPLY = tuple(field.name for field in fields(Reply) if field.name not in ("usage", "limits"))
-_USAGE = tuple(field.name for field in fields(Usage))
+_GET = "SELECT reply, checksum FROM replies WHERE key = ?"
+_HISTORY = (
+    "SELECT COUNT(*), AVG(input_tokens), AVG(output_tokens), AVG(latency) FROM replies WHERE endpoint = ?"
+)
+_BATCHES = "SELECT endpoint, id, created, checksum, keys FROM batches WHERE endpoint = ? ORDER BY created, id"
+_FORGET = "DELETE FROM batches WHERE id = ?"
+_DAMAGED: tuple[Any, ...] = ()
+_Found = TypeVar("_Found")
+_Statement = tuple[str, tuple[object, ...]]
 
 
-class StoreError(UpskillError):
-    """The store cannot be used."""
+@dataclass(frozen=True, slots=True)
+class History:
+    """What replies of an endpoint were like on average; latency in seconds, None where no reply says it."""
+
+    replies: int
+    input_tokens: float | None
+    output_tokens: float | None
+    latency: float | None
 
 
-def request_digest(model: Model, provider: Provider, request: Request) -> bytes:
-    """Return the digest of a request: the same for all of its runs."""
-    parts = [
-        model.provider,
-        provider.version,
-        model.base_url,
-        request.model,
-        request.parameters,
-        request.system,
-        [[message.role, message.content] for message in request.messages],
-    ]
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=dict)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def reply_key(digest: bytes, run: int) -> bytes:
-    """Return the key of one run of a request."""
-    return hashlib.sha256(b"%s %d" % (digest, run)).digest()
-
-
-def _encode(reply: Reply) -> bytes:
-    row = {**{name: getattr(reply, name) for name in _REPLY}, "usage": asdict(reply.usage)}
-    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decode(data: bytes | str) -> Reply | None:
-    # What another version of the plugin wrote is read as far as it is known here: it has been paid for.
-    try:
-        row = json.loads(data)
-        usage = Usage(**{name: row["usage"][name] for name in _USAGE if name in row["usage"]})
-        reply = Reply(**{name: row[name] for name in _REPLY if name in row}, usage=usage)
-    except (ValueError, TypeError, KeyError):
-        return None
-    return reply if isinstance(reply.text, str) else None
+def _silent(_: str) -> None:
+    pass
 
 
 class Store:
     """Replies in an SQLite file in WAL mode; a reply is on the disk before `put` returns.
 
     `get` belongs to the engine's thread; writes go through one thread of their own, those that wait
-    together in one transaction, so that the loop never waits for the disk.
+    together in one transaction, so that the loop never waits for the disk. A file that turns out to be damaged
+    is moved aside, whoever finds it, and what can still be read is kept.
+
+    Args:
+        folder: where the file is or will be.
+        notice: told in a whole sentence what was found damaged, on the thread that found it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, notice: Callable[[str], None] | None = None) -> None:
         self.path = folder / FILE
-        self._reader: sqlite3.Connection | None = None
-        self._writer: sqlite3.Connection | None = None
+        self._notice = notice or _silent
+        self._file = StoreFile(self.path, self._notice)
+        self._reader = Access(self._file)
+        self._writer = Access(self._file)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="upskill-store")
-        self._waiting: list[tuple[bytes, bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[_Statement, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._told_of_rot = False
 
     def present(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those keys that have a reply; makes no file. Any thread."""
-        if not self.path.exists():
-            return set()
-        found: set[bytes] = set()
-        with closing(self._connect()) as connection:
-            try:
-                for start in range(0, len(keys), _CHUNK):
-                    found.update(self._in_chunk(connection, keys[start : start + _CHUNK]))
-            except sqlite3.Error as error:
-                raise self._unreadable(error) from None
-        return found
+
+        def look(connection: sqlite3.Connection) -> set[bytes]:
+            found: set[bytes] = set()
+            for start in range(0, len(keys), _CHUNK):
+                found.update(_in_chunk(connection, keys[start : start + _CHUNK]))
+            return found
+
+        return self._looked_up(look) or set()
 
     def get(self, key: bytes) -> Reply | None:
         """Return the stored reply; None if there is none, or one that cannot be understood. Engine's thread only.
@@ -102,26 +109,62 @@ class Store:
         Raises:
             StoreError: the file cannot be used.
         """
-        if self._reader is None:
-            self._reader = self._connect()
+
+        def look(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
+            row: tuple[Any, ...] | None = connection.execute(_GET, (key,)).fetchone()
+            return row if row is None or intact(key, *row) else _DAMAGED
+
         try:
-            row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+            found = self._reader.run(look, bool)
         except sqlite3.Error as error:
             raise self._unreadable(error) from None
-        return _decode(row[0]) if row else None
+        if found:
+            return decode(found[0])
+        if found is _DAMAGED:
+            self._tell_of_rot("a stored reply")
+        return None
 
-    async def put(self, key: bytes, reply: Reply) -> None:
+    def history(self, endpoint: str) -> History | None:
+        """Return what the replies of an endpoint were like; None if there is none. Makes no file. Any thread."""
+        found = self._looked_up(lambda connection: connection.execute(_HISTORY, (tidy(endpoint),)).fetchone())
+        return History(*found) if found and found[0] else None
+
+    def open_batches(self, endpoint: str) -> list[StoredBatch]:
+        """Return the batches of an endpoint that were added and not forgotten, oldest first. Any thread."""
+        rows = self._looked_up(lambda connection: connection.execute(_BATCHES, (tidy(endpoint),)).fetchall())
+        found = [batch_of(*row) for row in rows or ()]
+        if None in found:
+            self._tell_of_rot("a batch that was handed in")
+        return [batch for batch in found if batch is not None]
+
+    async def put(self, key: bytes, reply: Reply, endpoint: str = "") -> None:
         """Write a reply; returned means that it is on the disk.
+
+        Args:
+            key: see `reply_key`.
+            reply: what a call returned.
+            endpoint: who answered, see `endpoint_of`.
 
         Raises:
             StoreError: it could not be written.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((key, _encode(reply), done))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = loop.create_task(self._flush())
-        await done
+        await self._written(PUT, row_of(key, reply, endpoint, time.time()))
+
+    async def add_batch(self, id: str, endpoint: str, keys: Iterable[bytes]) -> None:  # noqa: A002 - a batch has an id
+        """Write down a batch that was handed in, to be resumed after a restart.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        await self._written(PUT_BATCH, batch_row(id, endpoint, keys, time.time()))
+
+    async def forget_batch(self, id: str) -> None:  # noqa: A002
+        """Strike out a batch whose results are stored, or that never will have any.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        await self._written(_FORGET, (tidy(id),))
 
     async def close(self) -> None:
         """Write what waits and close the file."""
@@ -129,21 +172,28 @@ class Store:
             await asyncio.wait([self._flusher])
         # A flusher that was cancelled leaves rows behind: they are paid for.
         await self._flush()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close_writer)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
         self._thread.shutdown()
-        if self._reader is not None:
-            self._reader.close()
+        self._reader.close()
+
+    async def _written(self, statement: str, values: tuple[object, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(((statement, values), done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = loop.create_task(self._flush())
+        await done
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            group, self._waiting = self._waiting, []
             try:
-                error = await loop.run_in_executor(self._thread, self._write, [row[:2] for row in batch])
+                error = await loop.run_in_executor(self._thread, self._write, [entry[0] for entry in group])
             except asyncio.CancelledError:
-                self._waiting[:0] = batch
+                self._waiting[:0] = group
                 raise
-            for _, _, done in batch:
+            for _, done in group:
                 if done.done():
                     continue  # cancelled
                 if error is None:
@@ -151,81 +201,44 @@ class Store:
                 else:
                     done.set_exception(error)
 
-    def _write(self, rows: Iterable[tuple[bytes, bytes]]) -> StoreError | None:
+    def _write(self, statements: Sequence[_Statement]) -> StoreError | None:
+        def write(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                for statement, values in statements:
+                    connection.execute(statement, values)
+
         try:
-            if self._writer is None:
-                self._writer = self._connect()
-            with self._writer:
-                self._writer.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", rows)
+            self._writer.run(write)
         except StoreError as error:
             return error
-        except (sqlite3.Error, OverflowError) as error:
-            return StoreError(f"{self.path}: cannot be written: {error}; {_ELSEWHERE}")
+        except Exception as error:  # noqa: BLE001 - or those who wait would wait for ever
+            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+            return StoreError(f"{self.path}: cannot be written: {error}; {_MAKE_ROOM if full else ELSEWHERE}")
         return None
 
-    def _close_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        self._make_folder()
-        try:
-            connection = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from None
-        try:
-            self._prepare_patiently(connection)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise self._unusable(error) from None
-            raise
-        return connection
-
-    def _prepare_patiently(self, connection: sqlite3.Connection) -> None:
-        # SQLite does not wait by itself where two processes make the same file.
-        deadline = time.monotonic() + _PATIENCE
-        while True:
+    def _looked_up(self, look: Callable[[sqlite3.Connection], _Found]) -> _Found | None:
+        if not there(self.path):
+            return None
+        with closing(Access(self._file)) as access:
             try:
-                return self._prepare(connection)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.005)
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise StoreError(
-                f"{self.path}: written by another version of pytest-upskill (schema {version}, this one reads "
-                f"{SCHEMA_VERSION}): {_ELSEWHERE}"
-            )
-        if version == 0:
-            with connection:
-                connection.execute(_TABLE)
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                return access.run(look)
+            except sqlite3.Error as error:
+                raise self._unreadable(error) from None
 
     def _unreadable(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{self.path}: cannot be read: {error}; {_ELSEWHERE}")
+        return StoreError(f"{self.path}: cannot be read: {error}; {ELSEWHERE}")
 
-    def _unusable(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{self.path}: cannot be used as a store: {error}; {_ELSEWHERE}")
+    def _tell_of_rot(self, what: str) -> None:
+        if not self._told_of_rot:
+            self._told_of_rot = True
+            look = f"pytest-upskill cache verify {shlex.quote(str(self.path))}"
+            self._notice(
+                f"{self.path}: {what} does not match its checksum and is left out, as is every other such one; "
+                f"`{look}` lists them"
+            )
 
-    def _make_folder(self) -> None:
-        folder = self.path.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            ignore = folder / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be written: {error.strerror}; name another folder with --upskill-cache-dir"
-            ) from None
 
-    def _in_chunk(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> Iterable[bytes]:
-        marks = ",".join("?" * len(keys))
-        query = f"SELECT key FROM replies WHERE key IN ({marks})"  # noqa: S608 - nothing but question marks
-        return (row[0] for row in connection.execute(query, keys))
+def _in_chunk(connection: sqlite3.Connection, keys: Sequence[bytes]) -> Iterable[bytes]:
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT key FROM replies WHERE key IN ({marks})"  # noqa: S608 - nothing but question marks
+    return (row[0] for row in connection.execute(query, keys))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_upskill.providers.anthropic_batch import AnthropicBatches
 from pytest_upskill.providers.failures import MalformedError
-from pytest_upskill.providers.http import HTTPProvider, count, plain, word
+from pytest_upskill.providers.http import count, plain, refuse_nothing, word
 from pytest_upskill.types import JSON, Reply, Request, Usage
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _STOP = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
-class Anthropic(HTTPProvider):
+class Anthropic(AnthropicBatches):
     """Call a model through the anthropic SDK.
 
     Without `base_url` the SDK decides where to go and with which credentials, from ANTHROPIC_API_KEY,
@@ -34,7 +35,7 @@ class Anthropic(HTTPProvider):
         import anthropic
 
         client = anthropic.AsyncAnthropic(
-            api_key=key, base_url=self._model.base_url or None, http_client=http
+            api_key=key, base_url=self._model.base_url or None, http_client=http, max_retries=0
         )
         if key is not None:
             # Older releases read ANTHROPIC_AUTH_TOKEN even beside an explicit key.
@@ -51,11 +52,16 @@ class Anthropic(HTTPProvider):
         return {**limit, **request.parameters, **system, "model": request.model, "messages": turns}
 
     def _read(self, body: dict[str, Any], latency: float) -> Reply:
-        usage = body.get("usage") or {}
+        blocks = _blocks(body)
+        text = "".join(block["text"] for block in blocks if _is_text(block))
         stop = word(body.get("stop_reason"))
+        # A stop sequence that came first is an answer; so is a tool that was called.
+        if stop != "stop_sequence" and not any(block.get("type") == "tool_use" for block in blocks):
+            refuse_nothing(text, _STOP.get(stop or "", stop))
+        usage = body.get("usage") or {}
         inputs = [tokens for tokens in (count(usage, key) for key in _INPUT) if tokens is not None]
         return Reply(
-            text=plain(_text(body)),
+            text=plain(text),
             model=word(body.get("model")),
             usage=Usage(sum(inputs) if inputs else None, count(usage, "output_tokens")),
             stop_reason=_STOP.get(stop or "", stop),
@@ -71,9 +77,14 @@ def _has_credentials(client: anthropic.AsyncAnthropic) -> bool:
     return bool(names & {"authorization", "x-api-key"})
 
 
-def _text(body: dict[str, Any]) -> str:
+def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     blocks = body.get("content")
-    if not isinstance(blocks, list):
+    if "content" not in body or not isinstance(blocks, list | None):
         raise MalformedError("answered without content: is it a messages API?")
-    texts = [block for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
-    return "".join(block["text"] for block in texts if isinstance(block.get("text"), str))
+    if blocks is None:
+        raise MalformedError("answered without content", fault="lost")
+    return [block for block in blocks if isinstance(block, dict)]
+
+
+def _is_text(block: dict[str, Any]) -> bool:
+    return block.get("type") == "text" and isinstance(block.get("text"), str)

@@ -7,51 +7,44 @@ import json
 import os
 import time
 from abc import ABC, abstractmethod
-from contextvars import ContextVar
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_upskill.errors import CallError
 from pytest_upskill.providers.failures import (
-    CONNECT_TIMEOUT,
     Failures,
     MalformedError,
+    connect_timeout,
     describe,
     provider_message,
     wrong_url,
 )
-from pytest_upskill.types import DEFAULT_CONCURRENCY, JSON, Model, Reply, Request
+from pytest_upskill.providers.headers import rate_limits
+from pytest_upskill.providers.meanings import error_in
+from pytest_upskill.providers.posts import Posts, SDKClient
+from pytest_upskill.providers.shared import Address, SharedClients
+from pytest_upskill.types import JSON, Fault, Model, Reply, Request
 
 if TYPE_CHECKING:
-    import asyncio
-
-    import anthropic
     import httpx2
-    import openai
 
 PLACEHOLDER = "no-key-needed"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0")  # noqa: S104 - an address to call, not to bind
-_LONGEST_WAIT = 120.0
-
-
-class _Attempt:
-    """The clock of one call: it starts anew with each attempt that the SDK makes."""
-
-    __slots__ = ("deadline", "started", "timeout")
-
-    def __init__(self, timeout: float, deadline: asyncio.Timeout) -> None:
-        self.timeout = timeout
-        self.deadline = deadline
-        self.started = time.perf_counter()
-
-
-_ATTEMPT: ContextVar[_Attempt] = ContextVar("pytest_upskill_attempt")
+# The engine decides how many calls are in flight, of all the models that share a client: none waits here.
+_MOST_CONNECTIONS = 1_000_000
+_SHORTEST_SECRET = 8
+_KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 
 
 class HTTPProvider(ABC):
     """One configured model behind an SDK. Building it imports nothing.
 
     A subclass says how its client is made, what a request looks like and how a reply is read.
+
+    Args:
+        model: whom to call.
+        clients: those of the run, so that models that call one server with one key share a client.
     """
 
     deterministic = False
@@ -60,11 +53,20 @@ class HTTPProvider(ABC):
     path: ClassVar[str]
     key_variable: ClassVar[str]
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, clients: SharedClients | None = None) -> None:
         self._model = model
-        self._client: openai.AsyncOpenAI | anthropic.AsyncAnthropic | None = None
+        self._clients = clients or SharedClients()
+        self._address: Address | None = None
+        self._posts: Posts | None = None
+        self._client: SDKClient | None = None
         self._failures: Failures | None = None
+        self._secrets: tuple[str, ...] = ()
         self._timeout: Any = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be masked wherever a server repeats it: the keys in use, known after `open`."""
+        return tuple(key for key in self._secrets if len(key) >= _SHORTEST_SECRET)
 
     async def open(self) -> None:
         """Import the SDK and make the client. Raises `CallError` when the SDK or a key is missing."""
@@ -73,39 +75,41 @@ class HTTPProvider(ABC):
         sdk = await self._import()
         self._timeout = sdk.Timeout
         failures = self._describe(self._model.base_url or "", key or "")
-        http: httpx2.AsyncClient | None = None
+        address = Address(self.sdk, self._model.base_url, key)
         try:
-            http = _http_client(sdk, self._model.concurrency or DEFAULT_CONCURRENCY)
-            client = self._connect(http, key)
+            posts = self._clients.take(address, lambda: self._make(sdk, key))
         except Exception as err:  # noqa: BLE001 - becomes a sentence
-            if http is not None:
-                await http.aclose()
             raise (err if isinstance(err, CallError) else failures.setup(err)) from None
+        client = posts.client
+        self._secrets = _keys(client)
         self._failures = self._describe(str(client.base_url), client.api_key or "")
-        self._client = client
+        self._address, self._posts, self._client = address, posts, client
 
     async def complete(self, request: Request, timeout: float) -> Reply:
-        """Make one call. `timeout` (seconds) holds for each attempt, `latency` is that of the last one."""
-        if self._client is None or self._failures is None:
+        """Make one attempt. `timeout` (seconds) holds for all of it, from the connection to the body's end."""
+        if self._posts is None or self._failures is None:
             raise RuntimeError(f"{self._model.name}: open() comes before complete()")
+        answer: httpx2.Response | None = None
         try:
-            raw, latency = await self._post(self._client, self._body(request), timeout)
-            return self._read(_decode(raw), latency)
+            start = time.perf_counter()
+            answer = await self._post(self._posts, self._body(request), timeout)
+            latency = time.perf_counter() - start
+            reply = self._read(_decode(answer.content), latency)
         except Exception as err:  # noqa: BLE001 - becomes a sentence
             # Not chained: the SDK's exception may quote a key.
-            raise self._failures.of(err, timeout) from None
+            raise self._failures.of(err, timeout, answer) from None
+        limits = rate_limits(answer.headers.raw)
+        return reply if limits is None else replace(reply, limits=limits)
 
     async def close(self) -> None:
-        """Close the client and its connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        """Give the client back; the last of those who share it closes its connections."""
+        posts, self._posts, self._client = self._posts, None, None
+        if posts is not None and self._address is not None:
+            await self._clients.give_back(self._address)
 
     @abstractmethod
-    def _connect(
-        self, http: httpx2.AsyncClient, key: str | None
-    ) -> openai.AsyncOpenAI | anthropic.AsyncAnthropic:
-        """Make the SDK's client; a `key` of None leaves the credentials to the SDK."""
+    def _connect(self, http: httpx2.AsyncClient, key: str | None) -> SDKClient:
+        """Make the SDK's client, which never tries again; a `key` of None leaves the credentials to the SDK."""
 
     @abstractmethod
     def _body(self, request: Request) -> dict[str, JSON]:
@@ -153,7 +157,7 @@ class HTTPProvider(ABC):
         return CallError(message, short=f"no {vendor} credentials", fatal=True)
 
     def _describe(self, url: str, key: str) -> Failures:
-        secrets = () if key == PLACEHOLDER else (key,)
+        secrets = self._secrets or (() if key == PLACEHOLDER else (key,))
         words = f"the key in {self._model.api_key_env or self.key_variable}"
         if key == PLACEHOLDER:
             words = "a call without a key, as api_key_env is not set"
@@ -161,72 +165,66 @@ class HTTPProvider(ABC):
             words = f"the credentials that the {self.sdk} package found"
         return Failures(self._model.name, self._model.model, url, self.path, words, secrets)
 
-    async def _post(
-        self, client: openai.AsyncOpenAI | anthropic.AsyncAnthropic, body: dict[str, JSON], timeout: float
-    ) -> tuple[bytes, float]:
+    def _make(self, sdk: ModuleType, key: str | None) -> Posts:
+        http = _http_client(sdk)
+        return Posts(sdk, self._connect(http, key), http)
+
+    async def _post(self, posts: Posts, body: dict[str, JSON], timeout: float) -> httpx2.Response:
         import asyncio
 
-        limits = self._timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
-        async with asyncio.timeout(None) as deadline:
-            attempt = _Attempt(timeout, deadline)
-            _ATTEMPT.set(attempt)
-            raw = await client.post(self.path, cast_to=bytes, body=body, options={"timeout": limits})
-        return raw, time.perf_counter() - attempt.started
+        limits = self._timeout(None, connect=connect_timeout(timeout))
+        async with asyncio.timeout(timeout):
+            return await posts.post(self.path, body, limits)
 
 
-def _http_client(sdk: ModuleType, concurrency: int) -> httpx2.AsyncClient:
-    default = sdk.DEFAULT_CONNECTION_LIMITS
-    most = max(concurrency, default.max_connections)
-    limits = type(default)(max_connections=most, max_keepalive_connections=most)
+def _http_client(sdk: ModuleType) -> httpx2.AsyncClient:
+    limits = type(sdk.DEFAULT_CONNECTION_LIMITS)(
+        max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS
+    )
     client: httpx2.AsyncClient = sdk.DefaultAioHttpClient(
         limits=limits,
         # HTTP_PROXY without NO_PROXY would otherwise capture a local server.
         mounts={f"all://{host}": None for host in _LOOPBACK},
-        event_hooks={"request": [_sent], "response": [_answered]},
     )
     return client
 
 
-async def _sent(_request: object) -> None:
-    attempt = _ATTEMPT.get(None)
-    if attempt is not None:
-        attempt.started = time.perf_counter()
-        attempt.deadline.reschedule(None)
-
-
-async def _answered(response: httpx2.Response) -> None:
-    """End the attempt in time even when its body trickles in, and refuse very long waits."""
-    import asyncio
-
-    attempt = _ATTEMPT.get(None)
-    if attempt is not None and response.is_success:
-        spent = time.perf_counter() - attempt.started
-        now = asyncio.get_running_loop().time()
-        attempt.deadline.reschedule(now + max(0.0, attempt.timeout - spent))
-    elif _wait(response.headers.get("retry-after")) > _LONGEST_WAIT:
-        # An SDK would sit there for the hour that a daily limit asks for.
-        response.headers["x-should-retry"] = "false"
-
-
-def _wait(header: str | None) -> float:
-    try:
-        return float(header or 0)
-    except ValueError:
-        return 0.0
+def _keys(client: SDKClient) -> tuple[str, ...]:
+    found = [getattr(client, name, None) for name in ("api_key", "admin_api_key", "auth_token")]
+    # Those of ..._CUSTOM_HEADERS as well.
+    found += [
+        value.rpartition(" ")[2]
+        for name, value in client.default_headers.items()
+        if name.lower() in _KEY_HEADERS and isinstance(value, str)
+    ]
+    return tuple({key for key in found if isinstance(key, str) and key not in ("", PLACEHOLDER)})
 
 
 def _decode(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        text = raw.decode("utf-8", "replace")
-        said = describe(text) if text.strip() else "an empty body"
-        raise MalformedError(f"answered with what is not JSON: {said}", "not JSON") from None
+        raise _not_json(raw.decode("utf-8", "replace").strip()) from None
     if not isinstance(body, dict):
         raise MalformedError(f"answered with JSON that is not an object: {json.dumps(body)}")
     if body.get("error"):
-        raise MalformedError(f"answered with an error: {provider_message(body)}", "error reply")
+        meant = error_in(body)
+        message = f"answered with an error: {provider_message(body)}"
+        raise MalformedError(message, meant.short or "error reply", fault=meant.fault, fatal=meant.fatal)
     return body
+
+
+def _not_json(text: str) -> MalformedError:
+    # Nothing, or the beginning of an object, is what is left of a reply; all else is no such server.
+    fault: Fault = "lost" if text[:1] in ("", "{") else "final"
+    said = describe(text) if text else "an empty body"
+    return MalformedError(f"answered with what is not JSON: {said}", "not JSON", fault=fault)
+
+
+def refuse_nothing(text: str, stop: str | None) -> None:
+    """Raise `MalformedError` for a reply that has ended by itself before it began."""
+    if stop in ("stop", None) and not text.strip():
+        raise MalformedError("answered with an empty completion", "empty completion", fault="lost")
 
 
 def count(usage: object, key: str) -> int | None:
@@ -242,4 +240,4 @@ def word(value: object) -> str | None:
 
 def plain(text: str) -> str:
     """Return the text without lone surrogates, which JSON can carry and no file can."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

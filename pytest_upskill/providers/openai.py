@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_upskill.providers.failures import MalformedError
-from pytest_upskill.providers.http import HTTPProvider, count, plain, word
+from pytest_upskill.providers.http import count, plain, refuse_nothing, word
+from pytest_upskill.providers.openai_batch import OpenAIBatches
 from pytest_upskill.types import JSON, Reply, Request, Usage
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _STOP = {"max_tokens": "length"}
 
 
-class OpenAI(HTTPProvider):
+class OpenAI(OpenAIBatches):
     """Call a model through the openai SDK.
 
     Without `base_url` the SDK decides where to go and with which key, from OPENAI_API_KEY, OPENAI_BASE_URL,
@@ -32,7 +33,9 @@ class OpenAI(HTTPProvider):
         import openai
 
         try:
-            return openai.AsyncOpenAI(api_key=key, base_url=self._model.base_url or None, http_client=http)
+            return openai.AsyncOpenAI(
+                api_key=key, base_url=self._model.base_url or None, http_client=http, max_retries=0
+            )
         except openai.OpenAIError as err:
             if "credentials" in str(err) or "api_key" in str(err):
                 raise self._missing_key("OpenAI", "or name another variable in api_key_env") from None
@@ -46,23 +49,27 @@ class OpenAI(HTTPProvider):
     def _read(self, body: dict[str, Any], latency: float) -> Reply:
         choice = _first_choice(body)
         text, stop = _text(choice)
+        if not _acts(choice["message"]):
+            refuse_nothing(text, stop)
         usage = body.get("usage") or {}
         return Reply(
             text=plain(text),
             model=word(body.get("model")),
             usage=Usage(count(usage, "prompt_tokens"), count(usage, "completion_tokens")),
-            stop_reason=_STOP.get(stop or "", stop),
+            stop_reason=stop,
             latency=latency,
         )
 
 
 def _first_choice(body: dict[str, Any]) -> dict[str, Any]:
     choices = body.get("choices")
-    if not isinstance(choices, list) or not choices:
+    if "choices" not in body or not isinstance(choices, list | None):
         raise MalformedError("answered without choices: is it a chat completions API?")
+    if not choices:
+        raise MalformedError("answered without a choice", fault="lost")
     choice = choices[0]
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
-        raise MalformedError("answered with a choice that has no message")
+        raise MalformedError("answered with a choice that has no message", fault="lost")
     return choice
 
 
@@ -75,6 +82,10 @@ def _text(choice: dict[str, Any]) -> tuple[str, str | None]:
     if not content and isinstance(message.get("refusal"), str):
         return message["refusal"], "refusal"
     if content is not None and not isinstance(content, str):
-        raise MalformedError("answered with content that is not text")
-    # No content is an answer too: all tokens went into reasoning, or the model called a tool.
-    return content or "", stop
+        raise MalformedError("answered with content that is not text", fault="lost")
+    # No content can be an answer too: all tokens went into reasoning, or the model called a tool.
+    return content or "", _STOP.get(stop or "", stop)
+
+
+def _acts(message: dict[str, Any]) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))

@@ -26,13 +26,14 @@ def sample_properties(sample: Sample, outcome: Outcome) -> Properties:
         ("run", sample.run),
     ]
     if outcome.measured:
-        rows += [("hit", outcome.hit), ("source", "store" if outcome.cached else "call")]
+        rows += [("hit", outcome.hit), ("source", outcome.source)]
     reply = outcome.reply
     if reply is not None:
         rows += [
             ("latency", f"{reply.latency:.3f}"),
             ("input_tokens", reply.usage.input_tokens),
             ("output_tokens", reply.usage.output_tokens),
+            ("cost", _dollars(outcome.cost)),
             ("reported_model", reply.model),
         ]
         if reply.truncated:
@@ -79,10 +80,21 @@ def _summary(result: GateResult) -> list[tuple[str, object]]:
     ]
     if lift.interval is not None:
         rows.append(("lift_interval", f"{lift.interval[0]:.4f} {lift.interval[1]:.4f}"))
+    cost, hits = result.tally.counted_cost, lift.with_hits
+    rows += [
+        ("with_cost", _dollars(result.tally.with_cost)),
+        ("without_cost", _dollars(result.tally.without_cost)),
+        ("cost_per_hit", _dollars(cost / hits if cost is not None and hits else None)),
+    ]
     if verdict is not None:
         rows.append(("verdict", verdict.word))
     rows.append(("gate", decision.word if decision is not None else "partial"))
     return rows
+
+
+def _dollars(amount: float | None) -> str | None:
+    # Not with an exponent, and not so short that a cent's fraction looks like nothing.
+    return None if amount is None else f"{amount:.9f}".rstrip("0").rstrip(".")
 
 
 def _named(rows: Iterable[tuple[str, object]]) -> Properties:

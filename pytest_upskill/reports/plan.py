@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import fsum
 
+from pytest_upskill.calls.estimate import Estimate
+from pytest_upskill.calls.prices import in_dollars
 from pytest_upskill.reports.words import counted
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.verdicts.intervals import smallest_lift
@@ -15,11 +18,28 @@ _NARROWEST = 40
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What of a skill on a model is there, and what must be called for.
+
+    `recorded`, `stored` and those to call count distinct requests: one that stands in several rows is counted in
+    the first.
+    """
+
+    skill: str
+    model: str
+    samples: int
+    recorded: int
+    stored: int
+    rest: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Counts of what is to be measured; `replies` are distinct requests, of which `stored` need no call.
+    """Counts of what is to be measured.
 
     `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay).
-    `smallest` holds for each number of samples an arm, of models with noise, the smallest lift that it shows.
+    `seconds` is how long that takes; None where it is not known. `smallest` holds for each number of samples an arm,
+    of models with noise, the smallest lift that it shows.
     """
 
     skills: int
@@ -28,19 +48,42 @@ class Plan:
     arms: int
     runs: int
     samples: int
-    replies: int
-    stored: int
-    smallest: tuple[tuple[int, float | None], ...]
+    loads: tuple[Load, ...]
+    smallest: tuple[tuple[int, float | None], ...] = ()
+    seconds: float | None = None
     calls: bool = True
+
+    @property
+    def recorded(self) -> int:
+        return sum(load.recorded for load in self.loads)
+
+    @property
+    def stored(self) -> int:
+        return sum(load.stored for load in self.loads)
+
+    @property
+    def rest(self) -> int:
+        """How many replies are nowhere."""
+        return sum(load.rest.calls for load in self.loads)
+
+    @property
+    def cost(self) -> float:
+        """What the calls will cost, in US dollars, those of `unpriced` models left out."""
+        return fsum(load.rest.cost for load in self.loads if load.rest.cost is not None)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The models that will be called, and whose price is unknown."""
+        return tuple(dict.fromkeys(load.model for load in self.loads if load.rest.cost is None))
 
 
 def make_plan(
     wanted: Sequence[Sample],
     gates: Sequence[Gate],
-    replies: int,
-    stored: int,
+    loads: Iterable[Load],
     deterministic: Callable[[str], bool],
     *,
+    seconds: float | None = None,
     calls: bool = True,
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
@@ -52,9 +95,9 @@ def make_plan(
         arms=len({sample.arm for sample in wanted}),
         runs=len({sample.run for sample in wanted}),
         samples=len(wanted),
-        replies=replies,
-        stored=stored,
+        loads=tuple(loads),
         smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes) if size),
+        seconds=seconds,
         calls=calls,
     )
 
@@ -65,9 +108,7 @@ def _samples_an_arm(gate: Gate) -> int:
 
 def plan_lines(plan: Plan, width: int) -> list[str]:
     """Return the plan as a sentence, wrapped to `width` columns."""
-    text = (
-        f"upskill: {counted(plan.skills, 'skill')}, {_size(plan)}; {plan.stored} in the store, {_rest(plan)}"
-    )
+    text = f"upskill: {counted(plan.skills, 'skill')}, {_size(plan)}; {_replies(plan)}"
     if plan.smallest:
         text += "; " + _smallest(plan.smallest)
     return textwrap.wrap(
@@ -79,9 +120,48 @@ def plan_lines(plan: Plan, width: int) -> list[str]:
     )
 
 
-def _rest(plan: Plan) -> str:
-    rest = plan.replies - plan.stored
-    return counted(rest, "call") if plan.calls else f"{rest} missing"
+def _replies(plan: Plan) -> str:
+    parts = [f"{plan.recorded} recorded"] if plan.recorded else []
+    # That nothing is in the store is news only where nothing is recorded.
+    if plan.stored or not plan.recorded:
+        parts.append(f"{plan.stored} in the store")
+    if not plan.calls:
+        return ", ".join([*parts, f"{plan.rest} missing"])
+    return ", ".join([*parts, counted(plan.rest, "call"), *_toll(plan)])
+
+
+def _toll(plan: Plan) -> list[str]:
+    """Return what the calls take: money, time, and whose price is unknown; nothing for what is free and quick."""
+    toll = []
+    if plan.cost:
+        toll.append(in_dollars(plan.cost) + _batches(plan))
+    if plan.rest and plan.seconds is not None and plan.seconds >= 1:
+        toll.append(in_time(plan.seconds))
+    if toll and not toll[0].startswith("<"):
+        toll[0] = f"about {toll[0]}"
+    if plan.unpriced:
+        toll.append(f"cost of {some_names(plan.unpriced)} unknown")
+    return toll
+
+
+def _batches(plan: Plan) -> str:
+    paid = [load.rest.batched for load in plan.loads if load.rest.cost]
+    if not any(paid):
+        return ""
+    return " in batches" if all(paid) else ", partly in batches"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Return the names of models as one thing: `glm`, `glm and qwen`, `4 models`."""
+    return " and ".join(names) if len(names) <= 2 else counted(len(names), "model")
+
+
+def in_time(seconds: float) -> str:
+    """Return about how long something takes, in one unit."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _size(plan: Plan) -> str:

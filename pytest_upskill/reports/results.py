@@ -8,8 +8,8 @@ import json
 import math
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
 from pytest_upskill.reports.terminal import READER_NOTE
 from pytest_upskill.suite.matrix import Sample, Suite
-from pytest_upskill.types import JSON, Model, Outcome, Reply
+from pytest_upskill.types import JSON, Model, Outcome, Price, Reply
 from pytest_upskill.verdicts.result import GateResult
 
 SCHEMA_VERSION = 1
@@ -26,7 +26,11 @@ FILE = "results.json"
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """What a document is made of. `started` is in seconds since the epoch; the run took `seconds`."""
+    """What a document is made of.
+
+    `started` is in seconds since the epoch; the run took `seconds`. `spent` is in US dollars, None where a price is
+    unknown. `retries` are calls that were made again, `refusals` those that a server refused as too many.
+    """
 
     rootdir: Path
     started: float
@@ -38,6 +42,10 @@ class RunData:
     results: Sequence[GateResult]
     outcomes: Mapping[Sample, Outcome]
     down: Mapping[str, str]
+    spent: float | None = None
+    retries: int = 0
+    refusals: int = 0
+    prices: Mapping[str, Price | None] = field(default_factory=dict)
 
 
 def document(run: RunData) -> dict[str, JSON]:
@@ -47,7 +55,7 @@ def document(run: RunData) -> dict[str, JSON]:
         "schema_version": SCHEMA_VERSION,
         "run": _run(run),
         "models": [_model(model, run) for model in run.models],
-        "skills": [_skill(suite, run.rootdir) for suite in suites],
+        "skills": [_skill(suite, run) for suite in suites],
         "samples": [
             _sample(sample, run.outcomes[sample], run.rootdir)
             for suite in suites
@@ -89,7 +97,17 @@ def _run(run: RunData) -> dict[str, JSON]:
         "git_commit": _git_commit(run.rootdir),
         "cache": run.cache,
         "calls": run.calls,
+        "retries": run.retries,
+        "refusals": run.refusals,
+        "spent": run.spent,
+        "cost": _cost(run.outcomes.values()),
     }
+
+
+def _cost(outcomes: Iterable[Outcome]) -> float | None:
+    costs = [outcome.cost for outcome in outcomes if outcome.reply is not None]
+    known = [cost for cost in costs if cost is not None]
+    return math.fsum(known) if known and len(known) == len(costs) else None
 
 
 def _git_commit(folder: Path) -> str | None:
@@ -108,13 +126,15 @@ def _model(model: Model, run: RunData) -> dict[str, JSON]:
         for sample, outcome in run.outcomes.items()
         if sample.model is model and outcome.reply is not None and outcome.reply.model
     }
+    price = run.prices.get(model.name, model.price)
     return {
         "name": model.name,
         "provider": model.provider,
         "model": model.model,
         "base_url": public_url(model.base_url),
         "parameters": without_secrets(model.parameters),
-        "price": None if model.price is None else {"input": model.price.input, "output": model.price.output},
+        "price": None if price is None else {"input": price.input, "output": price.output},
+        "cost": _cost(outcome for sample, outcome in run.outcomes.items() if sample.model is model),
         "deterministic": run.deterministic[model.name],
         "reported": list[JSON](sorted(reported)),
         "not_callable": public_text(run.down.get(model.name), run.rootdir),
@@ -122,12 +142,13 @@ def _model(model: Model, run: RunData) -> dict[str, JSON]:
     }
 
 
-def _skill(suite: Suite, rootdir: Path) -> dict[str, JSON]:
+def _skill(suite: Suite, run: RunData) -> dict[str, JSON]:
     root = suite.skill.root
     return {
         "name": suite.skill.name,
-        "path": public_path(root, rootdir),
+        "path": public_path(root, run.rootdir),
         "digest": _digest(suite),
+        "cost": _cost(outcome for sample, outcome in run.outcomes.items() if sample.suite is suite),
         "case_files": [public_path(file.path, root) for file in suite.files],
         "cases": [
             {"id": case.id, "tags": list[JSON](case.tags)} for file in suite.files for case in file.cases
@@ -165,22 +186,19 @@ def _sample(sample: Sample, outcome: Outcome, rootdir: Path) -> dict[str, JSON]:
         ],
         "error": public_text(outcome.error, rootdir),
         "skip": outcome.skip,
-        "reply": None if outcome.reply is None else _reply(outcome.reply, outcome, sample.model),
+        "reply": None if outcome.reply is None else _reply(outcome.reply, outcome),
     }
 
 
-def _reply(reply: Reply, outcome: Outcome, model: Model) -> dict[str, JSON]:
-    usage, price = reply.usage, model.price
-    cost = None
-    if price is not None and usage.input_tokens is not None and usage.output_tokens is not None:
-        cost = (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+def _reply(reply: Reply, outcome: Outcome) -> dict[str, JSON]:
+    usage = reply.usage
     return {
         "text": reply.text,
-        "source": "store" if outcome.cached else "call",
+        "source": outcome.source,
         "model": reply.model,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
-        "cost": cost,
+        "cost": outcome.cost,
         "latency": reply.latency if math.isfinite(reply.latency) else None,
         "stop_reason": reply.stop_reason,
         "truncated": reply.truncated,
@@ -188,13 +206,12 @@ def _reply(reply: Reply, outcome: Outcome, model: Model) -> dict[str, JSON]:
 
 
 def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:
-    lift, tally, rules = result.lift, result.tally, result.rules
-    verdict, decision = result.verdict, result.decision
+    lift, tally, verdict = result.lift, result.tally, result.verdict
     return {
         "skill": result.gate.suite.skill.name,
         "model": result.gate.model.name,
         "runs": result.gate.runs,
-        "selected": decision is not None,
+        "selected": result.decision is not None,
         "counts": [asdict(count) for count in tally.counts],
         "with_hits": lift.with_hits,
         "with_samples": lift.with_n,
@@ -218,20 +235,34 @@ def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:
             "ratio": tally.tokens_ratio,
         },
         "latency_ratio": tally.latency_ratio,
-        "cost": {"with": tally.with_cost, "without": tally.without_cost},
-        "verdict": None if verdict is None else {"word": verdict.word, "phrase": verdict.phrase},
-        "gate": None
-        if decision is None
-        else {
-            "passed": decision.passed,
-            "word": decision.word,
-            "reasons": [public_text(reason, rootdir) for reason in decision.reasons],
-            "mode": rules.mode,
-            "min_pass_rate": _number(rules.min_pass_rate),
-            "min_lift": _number(rules.min_lift),
-            "on_inconclusive": rules.on_inconclusive,
-            "equivalence": _number(rules.equivalence),
+        "cost": {
+            "with": tally.with_cost,
+            "without": tally.without_cost,
+            "per_hit": _per_hit(result),
         },
+        "verdict": None if verdict is None else {"word": verdict.word, "phrase": verdict.phrase},
+        "gate": _gate(result, rootdir),
+    }
+
+
+def _per_hit(result: GateResult) -> float | None:
+    cost, hits = result.tally.counted_cost, result.lift.with_hits
+    return None if cost is None or not hits else cost / hits
+
+
+def _gate(result: GateResult, rootdir: Path) -> JSON:
+    rules, decision = result.rules, result.decision
+    if decision is None:
+        return None
+    return {
+        "passed": decision.passed,
+        "word": decision.word,
+        "reasons": [public_text(reason, rootdir) for reason in decision.reasons],
+        "mode": rules.mode,
+        "min_pass_rate": _number(rules.min_pass_rate),
+        "min_lift": _number(rules.min_lift),
+        "on_inconclusive": rules.on_inconclusive,
+        "equivalence": _number(rules.equivalence),
     }
 
 

@@ -10,9 +10,7 @@ from pytest_upskill.verdicts.result import GateResult
 from pytest_upskill.verdicts.wording import percents, points
 
 _COLUMNS = ("skill", "model", "without", "with", "lift", "95% interval", "tokens/call", "$/hit", "verdict")
-_LEFT = ("skill", "model", "verdict")
 _GAP = "  "
-_DISPENSABLE = ("$/hit", "tokens/call", "95% interval")  # where the terminal is narrow, in this order
 _COLOURS = {"helps": {"green": True}, "hurts": {"red": True}}
 
 
@@ -24,22 +22,47 @@ class Line:
     markup: Mapping[str, bool] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a table is laid out: its columns, of which the first is for skills.
+
+    Columns in `left` are aligned to the left. Those in `dispensable` are left out, in that order, where the terminal
+    is too narrow. The cell in `coloured` decides how a row is marked up.
+    """
+
+    columns: Sequence[str]
+    left: Sequence[str]
+    dispensable: Sequence[str] = ()
+    coloured: str = ""
+
+
+_LIFT = Shape(_COLUMNS, ("skill", "model", "verdict"), ("$/hit", "tokens/call", "95% interval"), "verdict")
+
+
 def table(results: Sequence[GateResult], width: int) -> Iterator[Line]:
     """Yield the table; what does not fit into `width` columns is left out, down to the lift and the verdict."""
     rows = [_cells(result) for result in results]
-    columns = [name for name in _COLUMNS if name in _LEFT or any(row[name] for row in rows)]
+    if not any(result.tally.counted_cost for result in results):
+        # Where nothing has a price that is more than none there is nothing to weigh.
+        rows = [{**row, "$/hit": ""} for row in rows]
+    return laid_out(rows, _LIFT, width)
+
+
+def laid_out(rows: Sequence[Mapping[str, str]], shape: Shape, width: int) -> Iterator[Line]:
+    """Yield the lines of a table in at most `width` columns as far as that can be; empty columns are left out."""
+    columns = [name for name in shape.columns if name in shape.left or any(row[name] for row in rows)]
     widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in columns}
     if _breadth(columns, widths) <= width:
-        yield Line(_row({name: name for name in columns}, columns, widths), {"bold": True})
+        yield Line(_row({name: name for name in columns}, columns, widths, shape), {"bold": True})
         for row in rows:
-            yield Line(_row(row, columns, widths), _COLOURS.get(row["verdict"], {}))
+            yield Line(_row(row, columns, widths, shape), _COLOURS.get(row.get(shape.coloured, ""), {}))
         return
     # Too narrow for a column of skills: each name gets a line of its own.
-    columns.remove("skill")
-    for name in _DISPENSABLE:
+    del columns[0]
+    for name in shape.dispensable:
         if name in columns and len(_GAP) + _breadth(columns, widths) > width:
             columns.remove(name)
-    yield from _grouped(rows, columns, widths)
+    yield from _grouped(rows, columns, widths, shape)
 
 
 def _breadth(columns: Sequence[str], widths: Mapping[str, int]) -> int:
@@ -47,20 +70,21 @@ def _breadth(columns: Sequence[str], widths: Mapping[str, int]) -> int:
 
 
 def _grouped(
-    rows: Sequence[Mapping[str, str]], columns: Sequence[str], widths: Mapping[str, int]
+    rows: Sequence[Mapping[str, str]], columns: Sequence[str], widths: Mapping[str, int], shape: Shape
 ) -> Iterator[Line]:
-    yield Line(_GAP + _row({name: name for name in columns}, columns, widths), {"bold": True})
+    yield Line(_GAP + _row({name: name for name in columns}, columns, widths, shape), {"bold": True})
     last = None
     for row in rows:
-        if row["skill"] != last:
-            last = row["skill"]
+        skill = row[shape.columns[0]]
+        if skill != last:
+            last = skill
             yield Line(last)
-        yield Line(_GAP + _row(row, columns, widths), _COLOURS.get(row["verdict"], {}))
+        yield Line(_GAP + _row(row, columns, widths, shape), _COLOURS.get(row.get(shape.coloured, ""), {}))
 
 
-def _row(cells: Mapping[str, str], columns: Sequence[str], widths: Mapping[str, int]) -> str:
+def _row(cells: Mapping[str, str], columns: Sequence[str], widths: Mapping[str, int], shape: Shape) -> str:
     parts = (
-        cells[name].ljust(widths[name]) if name in _LEFT else cells[name].rjust(widths[name])
+        cells[name].ljust(widths[name]) if name in shape.left else cells[name].rjust(widths[name])
         for name in columns
     )
     return _GAP.join(parts).rstrip()

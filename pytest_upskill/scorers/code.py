@@ -54,6 +54,10 @@ class Python:
                 f"and no module '{module.partition('.')[0]}' can be imported"
             )
 
+    def modules(self, check: Check) -> list[str]:
+        """Return the module that a valid check names: its skill differs where the module does."""
+        return [str(check.value).partition(":")[0]]
+
     def score(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
         place = subject(reply, check)
         if place.missing:

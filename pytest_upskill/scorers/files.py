@@ -9,6 +9,7 @@ from pytest_upskill.errors import listing, nearest
 from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.scorers.evidence import fold, scored
 from pytest_upskill.scorers.subject import check_options, kind, subject
+from pytest_upskill.suite.imports import UsesModules
 from pytest_upskill.types import JSON, Check, Reply, Score, ScoringContext
 
 _ON_TEXT = ("contains", "contains_any", "data", "equals", "json_schema", "not_contains", "python", "regex")
@@ -35,6 +36,17 @@ class File:
         check_options(_at_file(check, value))
         for inner in _inner(check, value):
             _validate_inner(inner, context)
+
+    def modules(self, check: Check) -> list[str]:
+        """Return the modules that the checks of a valid check name."""
+        scorers = builtin_scorers()
+        used = ((scorers[inner.scorer], inner) for inner in _inner(check, _value(check)))
+        return [
+            name
+            for scorer, inner in used
+            if isinstance(scorer, UsesModules)
+            for name in scorer.modules(inner)
+        ]
 
     def score(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
         value = _value(check)

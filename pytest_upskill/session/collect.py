@@ -126,6 +126,11 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
+def _ids_are_given(config: pytest.Config) -> bool:
+    # What an id names must be collected, or pytest says that there is no such test.
+    return any("::" in argument for argument in config.args)
+
+
 class CaseFileNode(pytest.File):
     """A file with cases."""
 
@@ -138,6 +143,8 @@ class CaseFileNode(pytest.File):
         library = self.config.stash[LIBRARY]
         try:
             if not library.first_seen(self.root):
+                return
+            if library.left_out(self.root) and not _ids_are_given(self.config):
                 return
             if not library.models:
                 library.suite(self.root)
@@ -197,6 +204,8 @@ class SkillFileNode(pytest.File):
         if not found:
             if self.asked:
                 raise self.CollectError(library.no_cases(root))
+            if library.left_out(root):
+                return
             yield Notice.from_parent(
                 self, name="no-cases", nodeid=f"{self.nodeid}::no-cases", reason=library.no_cases(root)
             )

@@ -10,16 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from pytest_upskill.calls.attempts import Traffic
 from pytest_upskill.calls.engine import Engine, EngineStopped
 from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
-from pytest_upskill.calls.store import Store
+from pytest_upskill.calls.status import Status
+from pytest_upskill.errors import ConfigError
 from pytest_upskill.reports import gate_text, junit
-from pytest_upskill.reports.plan import Plan, make_plan
+from pytest_upskill.reports.plan import Plan
 from pytest_upskill.reports.results import RunData
 from pytest_upskill.scorers.isolate import Judges
 from pytest_upskill.session.answers import Answer, Place
+from pytest_upskill.session.calling import Calling
 from pytest_upskill.session.library import Library
+from pytest_upskill.session.live import progress
+from pytest_upskill.session.planning import Planner
+from pytest_upskill.session.recording import Recording
 from pytest_upskill.session.rules import rules_for
+from pytest_upskill.session.standing import Standing
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, build, skill_block
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Arm, Case, Outcome
@@ -40,29 +47,28 @@ class Controller:
         self.selected_gates: dict[Gate, None] = {}
         self._results: dict[Gate, GateResult] = {}
         self._told = 0
+        self._standing = Standing()
+        self._progress = progress(config, self.status)
         self._started = time.time()
-
-    @cached_property
-    def store(self) -> Store | None:
-        settings = self.library.settings
-        return None if settings.cache == "off" else Store(settings.cache_dir)
 
     @cached_property
     def requests(self) -> Requests:
         return Requests(self._prompt_of(), self.library.providers)
 
     @cached_property
+    def calling(self) -> Calling:
+        return Calling(self.library, self.requests, self.wanted)
+
+    @cached_property
+    def recording(self) -> Recording:
+        return Recording(self.config, self.library, self.requests, self.calling.recordings)
+
+    @cached_property
     def engine(self) -> Engine:
         def make_measurer() -> Measurer:
             library = self.library
-            return Measurer(
-                self.requests,
-                library.providers,
-                library.registry.scorers,
-                Judges(secrets={model.api_key_env for model in library.models if model.api_key_env}),
-                self.store,
-                library.settings.cache,
-            )
+            judges = Judges(secrets={model.api_key_env for model in library.models if model.api_key_env})
+            return Measurer(self.requests, self.calling.means(self.recording.unrecorded), library.registry.scorers, judges)
 
         stops_early = bool(self.config.getoption("maxfail", 0))
         window = (
@@ -70,7 +76,7 @@ class Controller:
             if stops_early
             else None
         )
-        return Engine(make_measurer, window)
+        return Engine(make_measurer, window, self._progress)
 
     @property
     def outcomes(self) -> Mapping[Sample, Outcome]:
@@ -80,42 +86,55 @@ class Controller:
         """Take note of the items that will run, in their order.
 
         Raises:
-            UpskillError: a skill has changed under the run, or the store cannot be used.
+            UpskillError: a skill has changed under the run, or the store or a recording cannot be used.
         """
         with self._lock:
-            if self.store is not None:
-                self.store.present([])
+            if self.calling.store is not None:
+                self.calling.store.present([])
             for place in places:
                 self._load(place[0])
                 if place in self._samples:
                     self.selected_samples[self._samples[place]] = None
                 elif place in self._gates:
                     self.selected_gates[self._gates[place]] = None
-            self.engine.select(self.wanted())
+            wanted = self.wanted()
+            self.recording.check(wanted)
+            self.engine.select(wanted)
+            self._standing.total = len(wanted)
 
     def wanted(self) -> list[Sample]:
         """Return the samples to measure: the selected ones, then what selected gates need beyond them."""
-        wanted = dict(self.selected_samples)
-        for gate in self.selected_gates:
-            wanted.update(dict.fromkeys(gate.samples))
-        return list(wanted)
+        with self._lock:
+            wanted = dict(self.selected_samples)
+            for gate in self.selected_gates:
+                wanted.update(dict.fromkeys(gate.samples))
+            return list(wanted)
+
+    @cached_property
+    def planner(self) -> Planner:
+        return Planner(self.library, self.requests, self.calling)
 
     def plan(self) -> Plan:
-        """Say what is to be measured and how much of it is in the store."""
-        wanted = self.wanted()
-        keys = {self.requests.key(sample) for sample in wanted if not sample.case.skip}
-        mode = self.library.settings.cache
-        present = self.store.present(list(keys)) if self.store and mode in ("auto", "replay") else set()
-        return make_plan(
-            wanted,
-            list(self.selected_gates),
-            len(keys),
-            len(present),
-            self._deterministic,
-            calls=mode != "replay",
-        )
+        """Say what is to be measured, what of it is there, and what the rest will take."""
+        return self.planner.plan(self.wanted(), list(self.selected_gates))
+
+    def refuse(self) -> None:
+        """Refuse a run whose plan is above its budget.
+
+        Raises:
+            UpskillError: with the whole sentence.
+        """
+        settings, option = self.library.settings, self.config.option
+        if settings.budget is None and settings.max_calls is None:
+            return
+        if getattr(option, "setupplan", False) or getattr(option, "setuponly", False):
+            return  # nothing is called
+        refusal = self.planner.refusal(self.plan())
+        if refusal is not None:
+            raise ConfigError(refusal)
 
     def sample(self, place: Place) -> Answer:
+        self._standing.begin()
         sample = self._samples[place]
         try:
             outcome = self.engine.outcome(sample)
@@ -131,6 +150,7 @@ class Controller:
         )
 
     def gate(self, place: Place) -> Answer:
+        self._standing.begin()
         gate = self._gates[place]
         try:
             result = self._decided(gate)
@@ -140,9 +160,8 @@ class Controller:
         if decision is None:
             return Answer(error="the gate was not decided")
         verbose = self.config.get_verbosity() > 0
-        failure = (
-            None if decision.passed else gate_text.failure(result, self.outcomes, self.down, verbose=verbose)
-        )
+        down = {**self.down, **self.recording.mend(result)}
+        failure = None if decision.passed else gate_text.failure(result, self.outcomes, down, verbose=verbose)
         return Answer(word=decision.word, failure=failure, properties=junit.gate_properties(result))
 
     @property
@@ -153,7 +172,17 @@ class Controller:
 
     @property
     def calls(self) -> int:
-        return 0 if self.engine.measurer is None else self.engine.measurer.calls
+        return self.traffic.calls
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went to the servers so far."""
+        measurer = self.engine.measurer
+        return Traffic() if measurer is None else measurer.traffic
+
+    def status(self) -> Status:
+        """Say how far the run is."""
+        return self._standing.status(self.engine, self.traffic, self.calling.budget)
 
     def results(self) -> list[GateResult]:
         """Return what is known of every skill x model of which something was selected, in collection order."""
@@ -180,6 +209,8 @@ class Controller:
             results=self.results(),
             outcomes=self.outcomes,
             down=self.down,
+            spent=None if self.calling.budget.unpriced else self.calling.budget.spent,
+            prices={model.name: self.calling.prices.of(model) for model in library.models},
         )
 
     def suites(self) -> list[Suite]:
@@ -194,6 +225,8 @@ class Controller:
             self.config.hook.pytest_upskill_sample_finished(sample=sample, outcome=self.outcomes[sample])
 
     def stop(self) -> None:
+        if self._progress is not None:
+            self._progress.end()
         self.engine.stop()
 
     def _decided(self, gate: Gate) -> GateResult:

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_upskill.errors import SuiteError, one_line
 from pytest_upskill.reports import junit, terminal
+from pytest_upskill.reports.words import wrapped
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.findings import Finding, from_sentence
 from pytest_upskill.suite.lint import lint_skill
@@ -19,19 +20,26 @@ if TYPE_CHECKING:
 
 
 def finish(controller: Controller) -> list[str]:
-    """Stop the engine and write what stands in files; return a sentence for each report that was not written."""
+    """Stop the engine and write what stands in files; return a sentence for each file that was not written."""
     controller.tell_finished()
     controller.stop()
     results = controller.results()
     junit.add_suite_properties(controller.config, results)
+    controller.recording.finish([result.gate for result in results], controller.outcomes)
     folder = controller.library.settings.report
-    return [] if folder is None or not results else list(_reports(controller, folder))
+    reports = [] if folder is None or not results else list(_reports(controller, folder))
+    return [*controller.recording.failures, *(f"report: {sentence}" for sentence in reports)]
 
 
 def _reports(controller: Controller, folder: Path) -> Iterator[str]:
+    from pytest_upskill.reports.changed import selection_data
     from pytest_upskill.reports.results import document
+    from pytest_upskill.session.left_out import selection_of
 
     data = document(controller.run_data())
+    selection = selection_of(controller.config)
+    if selection is not None and isinstance(data["run"], dict):
+        data["run"]["changed"] = selection_data(selection)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,7 +56,7 @@ def _reports(controller: Controller, folder: Path) -> Iterator[str]:
 
 
 def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritten: Sequence[str]) -> None:
-    """Print the lift summary, and why a report was not written."""
+    """Print the lift summary, what became of the recordings, and why a file was not written."""
     results = controller.results()
     if not results:
         return
@@ -61,10 +69,16 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
     reporter.write_sep("=", "skill lift")
     for line in terminal.summary(results, controller.outcomes, controller.down, findings, look):
         reporter.write_line(line.text, **line.markup)
+    for line in controller.recording.lines:
+        for text in [line.text] if line.text.startswith(" ") else wrapped(line.text, look.width, "", "  "):
+            reporter.write_line(one_line(text), **line.markup)
+    for notice in controller.calling.notices:
+        for text in wrapped(one_line(notice), look.width, "", "  "):
+            reporter.write_line(text, yellow=True)
     folder = controller.library.settings.report
     for sentence in unwritten:
-        reporter.write_line(f"report: {one_line(sentence)}", red=True)
-    if folder is not None and not unwritten:
+        reporter.write_line(one_line(sentence), red=True)
+    if folder is not None and not any(sentence.startswith("report: ") for sentence in unwritten):
         reporter.write_line(f"report: {folder}")
 
 

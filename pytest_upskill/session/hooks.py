@@ -103,6 +103,7 @@ class ControllerHooks(ItemHooks):
         self._controller = controller
         self._plan: list[str] | None = None
         self._unwritten: list[str] = []
+        self._refused = False
         self._notices: dict[str, None] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -110,6 +111,8 @@ class ControllerHooks(ItemHooks):
         if not session.config.option.collectonly and not session.testsfailed:
             try:
                 self._controller.select(_places(session.items))
+                if not self._controller.library.settings.plan:
+                    self._controller.refuse()
             except UpskillError as error:
                 raise pytest.UsageError(str(error)) from None
 
@@ -146,6 +149,9 @@ class ControllerHooks(ItemHooks):
         """Stop the engine and write what is written at the end, before the JUnit file is."""
         from pytest_upskill.session.finish import finish
 
+        self._refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        if self._refused:
+            return  # nothing was measured, and reports of another run stay as they are
         self._unwritten = finish(self._controller)
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -153,7 +159,15 @@ class ControllerHooks(ItemHooks):
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         from pytest_upskill.session.finish import summarise
 
+        if self._refused:
+            return
         summarise(self._controller, terminalreporter, self._unwritten)
+        if self._controller.config.get_verbosity() >= 0:
+            from pytest_upskill.reports.spending import spending
+
+            budget, outcomes = self._controller.calling.budget, self._controller.outcomes.values()
+            for said in spending(budget, outcomes, terminalreporter._tw.fullwidth):  # noqa: SLF001
+                terminalreporter.write_line(said.text, **said.markup)
         if not set("saA") & set(self._controller.config.option.reportchars):
             # pytest shows the reason of a skip only where it is asked to.
             for notice in self._notices:

@@ -19,6 +19,7 @@ from pytest_upskill.types import Model
 
 if TYPE_CHECKING:
     from pytest_upskill.config import Config
+    from pytest_upskill.session.changed import Changed
 
 CHOOSE = (
     "no model is chosen: run with --upskill-models=reader (offline, no language model) or with models of yours, "
@@ -68,6 +69,17 @@ class Library:
         """The providers by the name of the model that they serve."""
         factories = self.registry.providers
         return {model.name: factories[model.provider](model) for model in self.models}
+
+    @cached_property
+    def changed(self) -> Changed:
+        """What differs from the base. Nothing of it is imported, and git not asked, without --upskill-changed."""
+        from pytest_upskill.session.left_out import take_part
+
+        return take_part(self._config, self)
+
+    def left_out(self, root: Path) -> bool:
+        """Tell whether the skill in a folder is left out of the run, as it does not differ from the base."""
+        return self.settings.changed and self.changed.leaves_out(root)
 
     def first_seen(self, root: Path) -> bool:
         """Tell whether a folder is new, and not one that was found before by another path."""

@@ -39,6 +39,8 @@ def check_settings(config: pytest.Config) -> None:
         _refuse_file(found.settings.report)
         if found.settings.models:
             found.models  # noqa: B018
+        if found.settings.changed:
+            found.changed.check()
     except UpskillError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -70,7 +72,13 @@ def _take_part(config: pytest.Config) -> None:
         return
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is None:
-        config.pluginmanager.register(hooks.ControllerHooks(_controller(config)), hooks.NAME)
+        controller = _controller(config)
+        kind: type[hooks.ControllerHooks] = hooks.ControllerHooks
+        if controller.library.settings.plan:
+            from pytest_upskill.session.plan_only import PlanHooks
+
+            kind = PlanHooks
+        config.pluginmanager.register(kind(controller), hooks.NAME)
         return
     from pytest_upskill.session.broker import INPUT_KEY
     from pytest_upskill.session.worker import BrokerSource
@@ -111,3 +119,8 @@ def serve_worker(config: pytest.Config, node: Any, ids: list[str], broker: Broke
         raise pytest.UsageError(f"worker {node.gateway.id} did not say which samples it collected")
     if broker.failure is not None:
         raise pytest.UsageError(broker.failure)
+    try:
+        # All workers collect the same, and none has begun.
+        config.stash[CONTROLLER].refuse()
+    except UpskillError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pytest_upskill.suite.matrix import Gate, Sample
-from pytest_upskill.types import WITH, WITHOUT, Arm, Case, Outcome, Price, Reply, Usage
+from pytest_upskill.types import WITH, WITHOUT, Arm, Case, Outcome, Reply
 from pytest_upskill.verdicts.verdict import CaseCount
 
 
@@ -66,7 +66,6 @@ def tally(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Tally:
     known = [(sample, outcomes[sample]) for sample in gate.samples if sample in outcomes]
     measured = [(sample, outcome) for sample, outcome in known if outcome.measured]
     cases = list(_whole(measured, gate.runs))
-    price = gate.model.price
     return Tally(
         counts=tuple(case.count for case in cases),
         errors=tuple(row for row in known if row[1].error is not None),
@@ -78,9 +77,9 @@ def tally(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Tally:
         without_tokens=_mean_tokens(_of_cases(cases, WITHOUT)),
         tokens_ratio=_ratio(cases, _tokens),
         latency_ratio=_ratio(cases, lambda reply: reply.latency),
-        with_cost=_cost(_of_arm(measured, WITH), price),
-        without_cost=_cost(_of_arm(measured, WITHOUT), price),
-        counted_cost=_cost([outcome for case in cases for outcome in case.counted[WITH]], price),
+        with_cost=_cost(_of_arm(measured, WITH)),
+        without_cost=_cost(_of_arm(measured, WITHOUT)),
+        counted_cost=_cost([outcome for case in cases for outcome in case.counted[WITH]]),
     )
 
 
@@ -132,17 +131,9 @@ def _mean_tokens(outcomes: Iterable[Outcome]) -> float | None:
     return fmean(found) if found else None
 
 
-def _cost(outcomes: Sequence[Outcome], price: Price | None) -> float | None:
-    if price is None or not outcomes:
-        return None
-    costs = _values(outcomes, lambda reply: _dollars(reply.usage, price))
-    return math.fsum(costs) if len(costs) == len(outcomes) else None
-
-
-def _dollars(usage: Usage, price: Price) -> float | None:
-    if usage.input_tokens is None or usage.output_tokens is None:
-        return None
-    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+def _cost(outcomes: Sequence[Outcome]) -> float | None:
+    costs = [outcome.cost for outcome in outcomes if outcome.cost is not None]
+    return math.fsum(costs) if costs and len(costs) == len(outcomes) else None
 
 
 def _values(outcomes: Iterable[Outcome], measure: Callable[[Reply], float | None]) -> list[float]:

@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from pytest_upskill.calls.budget import Budget
+from pytest_upskill.calls.claims import Claims
+
+from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
+from pytest_upskill.calls.retry import Policy
 from pytest_upskill.calls.store import Store
 from pytest_upskill.protocols import Provider, Scorer
 from pytest_upskill.suite.matrix import Gate, Sample, Suite, build
@@ -30,6 +35,7 @@ from pytest_upskill.types import (
 
 CONCURRENCY = 4
 MODEL = Model("m", "fake", "fake-1", concurrency=CONCURRENCY)
+HASTY = Policy(base=0.001, cap=0.001)
 Answer = Callable[[Request], Awaitable[Reply]]
 
 
@@ -121,11 +127,15 @@ def measurer(
     mode: CacheMode = "auto",
     scorers: Mapping[str, Scorer] | None = None,
     prompt: PromptOf = prompt_of,
+    budget: Budget | None = None,
+    policy: Policy = HASTY,
 ) -> Measurer:
-    """Return a measurer of real parts around a fake provider."""
+    """Return a measurer of real parts around a fake provider; it hardly waits before it tries again."""
     providers = provider if isinstance(provider, Mapping) else {MODEL.name: provider}
     requests = Requests(prompt, providers)
-    return Measurer(requests, providers, scorers or {"has": Has()}, NoChildren(), store, mode)
+    claims = Claims(store.path.parent) if store is not None else None
+    means = Means(providers, Setting(mode, policy=policy), store, claims, budget=budget)
+    return Measurer(requests, means, scorers or {"has": Has()}, NoChildren())
 
 
 async def measured(measurer: Measurer, *wanted: Sample) -> list[Outcome]:

@@ -54,7 +54,7 @@ def test_the_same_request_of_two_skills_is_one_call(
     one, two = gate(suite(case("a"), name="one")), gate(suite(case("a"), name="two"))
     made = measurer(provider, store=store, mode=mode)
     found = ask(made, *one.samples, *two.samples)
-    assert len(provider.requests) == made.calls == 3
+    assert len(provider.requests) == made.traffic.calls == 3
     assert found[1].reply == found[3].reply
     assert found[0].reply != found[2].reply
 
@@ -80,7 +80,7 @@ def test_replay_makes_no_call_and_opens_no_client(tmp_path: Path) -> None:
     stored, missing = outcomes(made, WITH_SKILL, WITHOUT_SKILL)
     assert (stored.cached, stored.hit) == (True, True)
     assert missing.error == "m: no stored reply, and --upskill-cache=replay makes no call"
-    assert (fresh.opened, fresh.requests, made.calls) == (0, [], 0)
+    assert (fresh.opened, fresh.requests, made.traffic.calls) == (0, [], 0)
 
 
 def test_refresh_calls_anew_and_keeps_the_new_reply(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_no_call_is_paid_whose_reply_cannot_be_kept(mode: CacheMode, tmp_path: P
 class Full(Store):
     """A store on a disk that is full."""
 
-    async def put(self, key: bytes, reply: Reply) -> None:
+    async def put(self, key: bytes, reply: Reply, endpoint: str = "") -> None:
         raise StoreError("the disk is full")
 
 

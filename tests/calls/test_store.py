@@ -7,8 +7,8 @@ import json
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_upskill.calls.store import SCHEMA_VERSION, Store, StoreError
-from pytest_upskill.types import Reply, Usage
+from pytest_upskill.calls.rows import PUT, row_of_data
+from pytest_upskill.calls.store import SCHEMA_VERSION, Store, StoreError, endpoint_of
+from pytest_upskill.types import Model, RateLimits, Reply, Usage, Window
 
 KEY = b"k" * 32
 REPLY = Reply("yes", "m-1", Usage(10, None), "stop", 0.25)
@@ -125,7 +126,8 @@ WRITTEN: dict[str, Any] = {
 
 def stored(folder: Path, text: str | bytes) -> Reply | None:
     asyncio.run(put(folder, (b"another", REPLY)))
-    raw(folder, "INSERT INTO replies VALUES (?, ?)", KEY, text)
+    data = text.encode() if isinstance(text, str) else text
+    raw(folder, PUT, *row_of_data(KEY, data, "", 0.0))
     return asyncio.run(got(folder, KEY))[0]
 
 
@@ -152,9 +154,9 @@ def test_a_reply_that_another_version_wrote_is_read_as_far_as_it_is_known(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "1", '"x"', json.dumps(without("text")), json.dumps(without("usage")),
+    ["", "{", "[" * 100_000, "[]", "null", "1", '"x"', json.dumps(without("text")), json.dumps(without("usage")),
      json.dumps({**WRITTEN, "text": None}), json.dumps({**WRITTEN, "usage": None}), b"\xff\xfe\x00", b"\xff"],
-    ids=ascii,
+    ids=lambda text: ascii(text)[:40],
 )  # fmt: skip
 def test_a_reply_that_cannot_be_understood_is_as_good_as_none(text: str | bytes, tmp_path: Path) -> None:
     assert stored(tmp_path, text) is None
@@ -185,12 +187,6 @@ def refused(folder: Path) -> set[str]:
     return said
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "store.sqlite3").write_bytes(b"no database" * 100)
-    path = tmp_path / "store.sqlite3"
-    assert refused(tmp_path) == {f"{path}: cannot be used as a store: file is not a database; {ADVICE}"}
-
-
 def test_a_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite3").mkdir()
     path = tmp_path / "store.sqlite3"
@@ -207,12 +203,18 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     }
 
 
-def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_database_of_somebody_else_is_refused_and_stays(tmp_path: Path) -> None:
     raw(tmp_path, "CREATE TABLE replies (id INTEGER)")
     path = tmp_path / "store.sqlite3"
-    for said in refused(tmp_path):
-        assert said.startswith(f"{path}: cannot be ")
-        assert said.endswith(f"; {ADVICE}")
+    assert refused(tmp_path) == {f"{path}: a database of another program: {ADVICE}"}
+    raw(tmp_path, "INSERT INTO replies VALUES (1)")
+
+
+def test_a_file_whose_tables_are_not_those_of_its_version_is_refused(tmp_path: Path) -> None:
+    raw(tmp_path, "PRAGMA user_version=1")
+    path = tmp_path / "store.sqlite3"
+    said = f"{path}: cannot be used as a store: no such table: replies; {ADVICE}"
+    assert refused(tmp_path) == {said}
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -245,17 +247,73 @@ def test_a_folder_that_cannot_be_written_is_refused(read_only: Path) -> None:
     assert refused(read_only) == {f"{read_only}: cannot be written: Permission denied; {advice}"}
 
 
-def test_a_page_that_is_damaged_is_said_when_it_is_read(tmp_path: Path) -> None:
-    rows = [(str(number).encode(), replace(REPLY, text="x" * 500)) for number in range(200)]
-    asyncio.run(put(tmp_path, *rows))
+# What a disk can say.
+
+
+async def failed_put(folder: Path, hindrance: str) -> str:
+    """Return what a put says after a statement was run on the store's own connection."""
+    store = Store(folder)
+    await store.put(KEY, REPLY)
+    await asyncio.get_running_loop().run_in_executor(
+        store._thread, lambda: store._writer.run(hinder(hindrance))
+    )
+    with pytest.raises(StoreError) as caught:
+        await store.put(b"another", replace(REPLY, text="x" * 1_000_000))
+    assert store.get(KEY) == REPLY
+    await store.close()
+    return str(caught.value)
+
+
+def hinder(statement: str) -> Callable[[sqlite3.Connection], list[Any]]:
+    return lambda connection: connection.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "why"),
+    [
+        (
+            "PRAGMA max_page_count=1",
+            "database or disk is full; make room, or name another folder with --upskill-cache-dir",
+        ),
+        ("PRAGMA query_only=ON", f"attempt to write a readonly database; {ADVICE}"),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_takes_nothing_is_said_and_what_is_stored_stays(
+    tmp_path: Path, hindrance: str, why: str
+) -> None:
     path = tmp_path / "store.sqlite3"
-    data = bytearray(path.read_bytes())
-    data[8192:] = b"\xff" * (len(data) - 8192)
-    path.write_bytes(data)
-    said = f"{path}: cannot be read: database disk image is malformed; {ADVICE}"
-    with pytest.raises(StoreError) as caught:
-        asyncio.run(got(tmp_path, *(key for key, _ in rows)))
-    assert str(caught.value) == said
-    with pytest.raises(StoreError) as caught:
-        Store(tmp_path).present([key for key, _ in rows])
-    assert str(caught.value) == said
+    said = asyncio.run(failed_put(tmp_path, hindrance))
+    assert said == f"{path}: cannot be written: {why}"
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+# Nothing but the fields of a reply is stored.
+
+
+@dataclass(frozen=True)
+class Chatty(Reply):
+    """A reply as a plugin's provider may make one."""
+
+    headers: str = "authorization: canary"
+
+
+def test_no_header_and_no_key_can_get_into_the_file(tmp_path: Path) -> None:
+    limits = RateLimits(Window(1.0, 1.0, 1.0))
+    address = "https://user:canary@localhost:8080/v1/?key=canary#canary"
+    endpoint = endpoint_of(Model("m", "openai", "gpt", base_url=address, api_key_env="canary"))
+
+    def search() -> None:
+        for path in tmp_path.iterdir():
+            assert b"canary" not in path.read_bytes()
+
+    async def use() -> None:
+        store = Store(tmp_path)
+        await store.put(KEY, Chatty("yes", limits=limits), endpoint)
+        await store.add_batch("batch", endpoint, [KEY])
+        search()  # the log is not yet brought over
+        await store.close()
+
+    asyncio.run(use())
+    search()
+    assert b"https://localhost:8080/v1" in (tmp_path / "store.sqlite3").read_bytes()

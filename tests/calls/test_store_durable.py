@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -144,10 +144,9 @@ def test_replies_that_wait_together_are_written_in_one_transaction(tmp_path: Pat
     written: list[int] = []
 
     class Counting(Store):
-        def _write(self, rows: Iterable[tuple[bytes, bytes]]) -> StoreError | None:
-            rows = list(rows)
-            written.append(len(rows))
-            return super()._write(rows)
+        def _write(self, statements: Sequence[tuple[str, tuple[object, ...]]]) -> StoreError | None:
+            written.append(len(statements))
+            return super()._write(statements)
 
     async def put_many() -> None:
         store = Counting(tmp_path)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,23 @@ from pytest_upskill.errors import CallError
 from pytest_upskill.providers.anthropic import Anthropic
 from pytest_upskill.providers.http import HTTPProvider
 from pytest_upskill.providers.openai import OpenAI
-from pytest_upskill.types import JSON, Message, Model, Reply, Request
+from pytest_upskill.types import JSON, Fault, Message, Model, Reply, Request
 
 Kind = type[OpenAI] | type[Anthropic]
 BOTH: tuple[Kind, ...] = (OpenAI, Anthropic)
+since_1 = pytest.mark.skipif(
+    int(version("anthropic").partition(".")[0]) < 1, reason="this anthropic package has no such credentials"
+)
 both = pytest.mark.parametrize("kind", BOTH, ids=[kind.sdk for kind in BOTH])
-NOW = {"retry_after_ms": "1"}
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Take away every credential, profile and proxy of whoever runs the tests, and long waits."""
+    """Take away every credential, profile and proxy of whoever runs the tests."""
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "ANTHROPIC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for sdk in ("openai", "anthropic"):
-        monkeypatch.setattr(f"{sdk}._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
 def base(kind: Kind, root: str) -> str:
@@ -65,11 +66,20 @@ def ask(
     return asyncio.run(go())
 
 
-def failure(kind: Kind, target: str | Model | None, *, timeout: float = 5.0) -> tuple[str, str, bool]:
-    """Return message, short form and fatality of the error that a call ends in."""
-    with pytest.raises(CallError) as caught:
+def caught(kind: Kind, target: str | Model | None, *, timeout: float = 5.0) -> CallError:
+    """Return the error that a call ends in."""
+    with pytest.raises(CallError) as found:
         ask(kind, target, timeout=timeout)
-    return str(caught.value), caught.value.short, caught.value.fatal
+    return found.value
+
+
+def failure(
+    kind: Kind, target: str | Model | None, *, timeout: float = 5.0, fault: Fault = "final"
+) -> tuple[str, str, bool]:
+    """Return message, short form and fatality of the error that a call ends in, which has this fault."""
+    error = caught(kind, target, timeout=timeout)
+    assert error.fault == fault
+    return str(error), error.short, error.fatal
 
 
 def dead_port() -> int:

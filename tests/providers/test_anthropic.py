@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_upskill.providers.anthropic import Anthropic
-from pytest_upskill.types import Message, Model, Reply, Request, Usage
+from pytest_upskill.types import Fault, Message, Model, Reply, Request, Usage
 from tests.answers import error, message, ok
 from tests.loopback import Server
-from tests.providers.api import ask, clean, failure, request
+from tests.providers.api import ask, clean, failure, request, since_1
 
 __all__ = ["clean"]
-since_1 = pytest.mark.skipif(
-    int(version("anthropic").partition(".")[0]) < 1, reason="this anthropic package has no such credentials"
-)
 
 
 def test_a_request_is_sent_as_the_api_wants_it_with_the_parameters_as_they_are() -> None:
@@ -119,14 +115,43 @@ def test_the_reason_to_stop_is_normalised(said: object, meant: str | None) -> No
         assert ask(Anthropic, server.url).stop_reason == meant
 
 
-@pytest.mark.parametrize("body", [{}, {"content": None}, {"content": "text"}])
-def test_a_body_without_a_reply_is_an_error(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("body", "says", "fault"),
+    [
+        ({}, "answered without content: is it a messages API?", "final"),
+        ({"content": "text"}, "answered without content: is it a messages API?", "final"),
+        ({"content": None}, "answered without content", "lost"),
+    ],
+)
+def test_a_body_without_a_reply_is_an_error(body: dict[str, Any], says: str, fault: Fault) -> None:
     with Server(script=[ok(body)]) as server:
-        assert failure(Anthropic, server.url) == (
-            f"glm: {server.url} answered without content: is it a messages API?",
-            "no usable reply",
+        told = failure(Anthropic, server.url, fault=fault)
+    assert told == (f"glm: {server.url} {says}", "no usable reply", False)
+
+
+@pytest.mark.parametrize(
+    "blocks", [[], [None], [{"type": "text", "text": " \n"}], [{"type": "thinking", "thinking": "hm"}]]
+)
+@pytest.mark.parametrize("said", ["end_turn", None])
+def test_an_empty_completion_is_lost(blocks: object, said: str | None) -> None:
+    with Server(script=[ok({**message(""), "content": blocks, "stop_reason": said})]) as server:
+        assert failure(Anthropic, server.url, fault="lost") == (
+            f"glm: {server.url} answered with an empty completion",
+            "empty completion",
             False,
         )
+
+
+@pytest.mark.parametrize("said", ["max_tokens", "refusal", "stop_sequence", "tool_use", "pause_turn"])
+def test_an_empty_text_with_a_reason_is_a_reply(said: str) -> None:
+    with Server(script=[ok({**message(""), "content": [], "stop_reason": said})]) as server:
+        assert ask(Anthropic, server.url).text == ""
+
+
+def test_a_called_tool_is_a_reply() -> None:
+    called = [{"type": "tool_use", "id": "t", "name": "n", "input": {}}]
+    with Server(script=[ok({**message(""), "content": called})]) as server:
+        assert ask(Anthropic, server.url).text == ""
 
 
 def test_anthropic_itself_without_credentials_is_one_sentence_and_no_call() -> None:

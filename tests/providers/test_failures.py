@@ -42,4 +42,4 @@ def test_an_unforeseen_error_is_told_with_its_type() -> None:
     failures = Failures("glm", "m", "http://h/v1", "/p", "k", ())
     told = failures.of(ZeroDivisionError("division by zero"), 1.0)
     assert str(told) == "glm: the call to http://h/v1 failed: ZeroDivisionError: division by zero"
-    assert (told.short, told.fatal) == ("call failed", False)
+    assert (told.short, told.fatal, told.fault) == ("call failed", False, "final")

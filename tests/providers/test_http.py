@@ -63,13 +63,16 @@ def test_a_call_before_open_is_a_programming_error(kind: Kind) -> None:
 
 
 @both
-def test_latency_is_that_of_the_attempt_that_answered(kind: Kind) -> None:
-    slow = error(503, "busy", retry_after_ms="600")
-    with Server(latency=0.1, script=[slow]) as server:
-        started = time.perf_counter()
-        reply = ask(kind, server.url)
-        assert time.perf_counter() - started > 0.8
-    assert 0.1 <= reply.latency < 0.6
+def test_latency_is_that_of_the_call(kind: Kind) -> None:
+    with Server(latency=0.1) as server:
+        assert 0.1 <= ask(kind, server.url).latency < 2.0
+
+
+@both
+def test_the_sdk_never_tries_again(kind: Kind) -> None:
+    with Server(script=[error(500, retry_after_ms="1")] * 3) as server:
+        failure(kind, server.url, fault="failed")
+    assert len(server.requests) == 1
 
 
 @both
@@ -84,20 +87,22 @@ def test_128_calls_are_in_flight_at_once_in_one_client(kind: Kind) -> None:
     with Server(lambda body: body["messages"][-1]["content"], latency=1.0) as server:
         texts = asyncio.run(go(server.url))
     assert texts == {f"q{n}" for n in range(128)}
-    assert server.counts == {"requests": 128, "distinct": 128, "peak": 128}
+    assert (len(server.requests), server.peak) == (128, 128)
 
 
 @both
-def test_connections_are_not_capped_below_the_concurrency(kind: Kind) -> None:
-    async def limit() -> int:
-        provider = kind(model(kind, "http://127.0.0.1:1", concurrency=3000))
+def test_connections_are_not_capped_below_any_concurrency(kind: Kind) -> None:
+    async def limit(url: str) -> int:
+        provider = kind(model(kind, url))
         await provider.open()
+        await provider.complete(request(), 5.0)
         transport: Any = getattr(provider._client, "_client")._transport  # noqa: B009
+        most: int = transport.client.connector.limit
         await provider.close()
-        most: int = transport.limits.max_connections
         return most
 
-    assert asyncio.run(limit()) == 3000
+    with Server() as server:
+        assert asyncio.run(limit(server.url)) > 100_000
 
 
 @both

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from importlib.metadata import version
+
 import pytest
 
 from pytest_upskill.errors import CallError
+from pytest_upskill.providers.anthropic import Anthropic
+from pytest_upskill.providers.openai import OpenAI
+from pytest_upskill.types import Model
 from tests.answers import Answer, error, ok
 from tests.loopback import Server
-from tests.providers.api import NOW, Kind, ask, base, both, clean, failure, model
+from tests.providers.api import Kind, ask, base, both, clean, failure, model
 
 __all__ = ["clean"]
 KEY = "sk-test-0123456789abcdef"
@@ -71,14 +77,15 @@ def test_no_key_stands_in_a_message(kind: Kind, named: bool, monkeypatch: pytest
     echoes: list[Answer] = [
         error(401, {"error": {"message": f"Incorrect API key provided: {KEY}."}}),
         error(400, {"error": {"message": long}}),
-        error(500, f"<html><title>{KEY}</title>", **NOW),
+        error(500, f"<html><title>{KEY}</title>"),
+        error(500, f"<html><title>{'x' * 70}{KEY}</title>"),
         error(400, {"headers": {"authorization": f"Bearer {KEY}"}}),
         ok(f"not json {KEY}"),
         ok({"error": {"message": KEY}}),
         ok([KEY]),
     ]
     for echo in echoes:
-        with Server(script=[echo] * 3) as server:
+        with Server(script=[echo]) as server:
             monkeypatch.setenv(f"{kind.sdk.upper()}_BASE_URL", base(kind, server.url))
             target = model(kind, server.url, api_key_env="GLM_API_KEY") if named else model(kind, None)
             with pytest.raises(CallError) as caught:
@@ -99,3 +106,43 @@ def test_a_refused_key_is_named_by_its_variable(kind: Kind, monkeypatch: pytest.
             "key refused (401)",
             True,
         )
+
+
+def opened_secrets(kind: Kind, of: Model) -> tuple[str, ...]:
+    async def go() -> tuple[str, ...]:
+        provider = kind(of)
+        assert provider.secrets == ()
+        await provider.open()
+        await provider.close()
+        return provider.secrets
+
+    return asyncio.run(go())
+
+
+@both
+def test_the_key_in_use_is_known_as_a_secret(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLM_API_KEY", f" {KEY}\n")
+    monkeypatch.setenv(kind.key_variable, "sk-test-the-sdks-own")
+    assert opened_secrets(kind, model(kind, "http://127.0.0.1:1", api_key_env="GLM_API_KEY")) == (KEY,)
+    assert opened_secrets(kind, model(kind, None)) == ("sk-test-the-sdks-own",)
+
+
+@both
+def test_a_placeholder_and_a_short_word_are_no_secrets(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLM_API_KEY", "short")
+    assert opened_secrets(kind, model(kind, "http://127.0.0.1:1")) == ()
+    assert opened_secrets(kind, model(kind, "http://127.0.0.1:1", api_key_env="GLM_API_KEY")) == ()
+
+
+def test_a_token_is_a_secret_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token-123456")
+    assert opened_secrets(Anthropic, model(Anthropic, None)) == ("token-123456",)
+
+
+@pytest.mark.parametrize("name", ["Authorization: Bearer", "x-api-key:"])
+def test_so_is_one_in_custom_headers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"{name} gateway-key")
+    found = opened_secrets(OpenAI, model(OpenAI, None))
+    if int(version("openai").partition(".")[0]) >= 3:  # older releases know no such variable
+        assert set(found) == {KEY, "gateway-key"}

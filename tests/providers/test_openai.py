@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_upskill.providers.openai import OpenAI
-from pytest_upskill.types import Message, Model, Reply, Request, Usage
+from pytest_upskill.types import Fault, Message, Model, Reply, Request, Usage
 from tests.answers import completion, error, ok
 from tests.loopback import Server
 from tests.providers.api import ask, clean, failure, request
@@ -88,9 +88,40 @@ def test_the_reason_to_stop_is_normalised(said: object, meant: str | None) -> No
     ],
 )
 def test_content_may_be_null_or_a_list_of_parts(content: object, text: str) -> None:
-    with Server(script=[ok(completion(content))]) as server:
+    body = completion(content)
+    body["choices"][0]["finish_reason"] = "length"
+    with Server(script=[ok(body)]) as server:
         reply = ask(OpenAI, server.url)
-    assert (reply.text, reply.stop_reason) == (text, "stop")
+    assert (reply.text, reply.stop_reason) == (text, "length")
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", [], [{"type": "thinking", "thinking": "hm"}]])
+@pytest.mark.parametrize("said", ["stop", None, ""])
+def test_an_empty_completion_is_lost(content: object, said: object) -> None:
+    body = completion(content)
+    body["choices"][0]["finish_reason"] = said
+    with Server(script=[ok(body)]) as server:
+        assert failure(OpenAI, server.url, fault="lost") == (
+            f"glm: {server.url}/v1 answered with an empty completion",
+            "empty completion",
+            False,
+        )
+
+
+@pytest.mark.parametrize("said", ["length", "max_tokens", "content_filter", "tool_calls"])
+def test_an_empty_text_with_a_reason_is_a_reply(said: str) -> None:
+    body = completion("")
+    body["choices"][0]["finish_reason"] = said
+    with Server(script=[ok(body)]) as server:
+        assert ask(OpenAI, server.url).text == ""
+
+
+@pytest.mark.parametrize("key", ["tool_calls", "function_call"])
+def test_a_called_tool_is_a_reply(key: str) -> None:
+    body = completion(None)
+    body["choices"][0]["message"][key] = [{"type": "function"}]
+    with Server(script=[ok(body)]) as server:
+        assert ask(OpenAI, server.url).text == ""
 
 
 def test_a_refusal_is_a_reply() -> None:
@@ -111,19 +142,21 @@ def test_usage_that_the_server_does_not_say_is_unknown(usage: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "says", "fault"),
     [
-        ({}, "answered without choices: is it a chat completions API?"),
-        ({"choices": None}, "answered without choices: is it a chat completions API?"),
-        ({"choices": []}, "answered without choices: is it a chat completions API?"),
-        ({"choices": [None]}, "answered with a choice that has no message"),
-        ({"choices": [{"message": None}]}, "answered with a choice that has no message"),
-        (completion({"a": 1}), "answered with content that is not text"),
+        ({}, "answered without choices: is it a chat completions API?", "final"),
+        ({"choices": "x"}, "answered without choices: is it a chat completions API?", "final"),
+        ({"choices": None}, "answered without a choice", "lost"),
+        ({"choices": []}, "answered without a choice", "lost"),
+        ({"choices": [None]}, "answered with a choice that has no message", "lost"),
+        ({"choices": [{"message": None}]}, "answered with a choice that has no message", "lost"),
+        (completion({"a": 1}), "answered with content that is not text", "lost"),
     ],
 )
-def test_a_body_without_a_reply_is_an_error(body: dict[str, Any], says: str) -> None:
+def test_a_body_without_a_reply_is_an_error(body: dict[str, Any], says: str, fault: Fault) -> None:
     with Server(script=[ok(body)]) as server:
-        assert failure(OpenAI, server.url) == (f"glm: {server.url}/v1 {says}", "no usable reply", False)
+        told = failure(OpenAI, server.url, fault=fault)
+    assert told == (f"glm: {server.url}/v1 {says}", "no usable reply", False)
 
 
 def test_a_stream_is_not_taken_for_a_reply() -> None:

@@ -58,7 +58,8 @@ def made(
             "stop",
             0.25,
         )
-        outcomes[sample] = changed.get(sample.arm) or Outcome(reply, (HIT if hit else MISS,))
+        cost = ((used + added * skilled) * price.input + 3 * price.output) / 1e6 if price else None
+        outcomes[sample] = changed.get(sample.arm) or Outcome(reply, (HIT if hit else MISS,), cost=cost)
     result = evaluate(of, outcomes, rules or GateRules(), deterministic=False)
     return Made(of, outcomes, result)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from junitparser.xunit2 import JUnitXml
 
 from pytest_upskill.reports.junit import gate_properties, sample_properties
-from pytest_upskill.types import Outcome, Reply, Score, Usage
+from pytest_upskill.types import Outcome, Price, Reply, Score, Source, Usage
 from pytest_upskill.verdicts.gate import GateRules
 from tests.calls.fakes import gate
 from tests.reports.made import HIT, Made, made, reader
@@ -30,7 +30,7 @@ IDS = (
 
 
 def test_a_sample_that_was_measured_says_what_it_took() -> None:
-    outcome = Outcome(Reply("yes", "m-1", Usage(10, 2), "stop", 0.12345), (HIT,))
+    outcome = Outcome(Reply("yes", "m-1", Usage(10, 2), "stop", 0.12345), (HIT,), cost=0.00002)
     assert sample_properties(SAMPLE, outcome) == (
         *IDS,
         ("upskill.hit", "true"),
@@ -38,6 +38,7 @@ def test_a_sample_that_was_measured_says_what_it_took() -> None:
         ("upskill.latency", "0.123"),
         ("upskill.input_tokens", "10"),
         ("upskill.output_tokens", "2"),
+        ("upskill.cost", "0.00002"),
         ("upskill.reported_model", "m-1"),
     )
 
@@ -51,6 +52,12 @@ def test_what_is_not_known_is_not_said() -> None:
         ("upskill.latency", "0.000"),
         ("upskill.truncated", "true"),
     )
+
+
+@pytest.mark.parametrize("source", ["call", "batch", "store", "recording"])
+def test_a_sample_says_where_its_reply_came_from(source: Source) -> None:
+    found = dict(sample_properties(SAMPLE, Outcome(Reply("yes"), (HIT,), source=source, cost=0.0)))
+    assert (found["upskill.source"], found["upskill.cost"]) == (source, "0")
 
 
 @pytest.mark.parametrize("outcome", [Outcome(error="500"), Outcome(skip="no GPU")], ids=["error", "skip"])
@@ -81,6 +88,15 @@ def test_a_gate_says_its_counts_and_its_word() -> None:
         "upskill.verdict": "helps",
         "upskill.gate": "passed",
     }
+
+
+def test_a_gate_says_what_its_arms_and_a_hit_cost_where_that_is_known() -> None:
+    found = dict(gate_properties(made(2, 2, 10, price=Price(1, 10)).result))
+    costs = {name: found[f"upskill.{name}"] for name in ("with_cost", "without_cost", "cost_per_hit")}
+    assert costs == {"with_cost": "0.0143", "without_cost": "0.0103", "cost_per_hit": "0.00715"}
+    nothing = dict(gate_properties(made(0, 2, 10, price=Price(1, 10)).result))
+    assert "upskill.cost_per_hit" not in nothing
+    assert not [name for name in dict(gate_properties(made(2, 2, 10).result)) if "cost" in name]
 
 
 def test_an_exact_lift_has_no_interval_and_an_unmeasured_one_no_rate() -> None:

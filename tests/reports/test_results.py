@@ -15,7 +15,19 @@ import pytest
 from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
 from pytest_upskill.reports.results import RunData, document, schema, write
 from pytest_upskill.suite.matrix import Suite, build
-from pytest_upskill.types import Case, CaseFile, Check, Model, Outcome, Price, Reply, Score, Skill, Usage
+from pytest_upskill.types import (
+    Case,
+    CaseFile,
+    Check,
+    Model,
+    Outcome,
+    Price,
+    Reply,
+    Score,
+    Skill,
+    Source,
+    Usage,
+)
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.result import evaluate
 
@@ -25,6 +37,8 @@ CASES = [
     {"id": "moon", "input": "Which sky has the Moon?", "expected": {"contains": ["black"]}},
     {"id": "later", "input": "x", "verifiers": [{"type": "command", "cmd": "true"}]},
 ]
+# What a run without the option does not know.
+WITH_AN_OPTION_ALONE = {"changed"}
 FAILING = """
 from pytest_upskill import CallError
 
@@ -67,7 +81,7 @@ def test_the_schema_is_strict_and_describes_every_key() -> None:
     assert len(found) > 10
     for node in found:
         assert node["additionalProperties"] is False
-        assert set(node["required"]) == set(node["properties"])
+        assert set(node["required"]) == set(node["properties"]) - WITH_AN_OPTION_ALONE
         for name, item in node["properties"].items():
             assert item.get("description", "").endswith("."), name
 
@@ -139,7 +153,7 @@ def test_errors_are_written_without_the_place_of_the_project(project: pytest.Pyt
     project.makeconftest(FAILING.format(root=project.path))
     data = results(project, "--upskill-models=broken:x", code=1)
     errors = {sample["error"] for sample in data["samples"] if sample["status"] == "error"}
-    assert errors == {"broken: cannot read secret.txt"}
+    assert errors == {"broken: cannot read secret.txt", "cannot read secret.txt"}
     (result,) = data["results"]
     assert (result["errors"], result["with_samples"]) == (4, 0)
     assert result["gate"]["word"] == "incomplete"
@@ -186,15 +200,40 @@ MODEL = Model("m", "openai", "m-1", price=Price(1.0, 10.0))
 REPLY = Reply("yes", "m-1-2030", Usage(1000, 100), "stop", 0.5)
 
 
-def test_costs_are_made_of_price_and_usage(tmp_path: Path) -> None:
-    data: Any = document(run_data(tmp_path, Outcome(REPLY, (Score(True),)), MODEL))
+def test_costs_are_written_by_sample_skill_model_arm_and_hit(tmp_path: Path) -> None:
+    data: Any = document(run_data(tmp_path, Outcome(REPLY, (Score(True),), cost=0.002), MODEL))
     validate(data)
-    assert data["samples"][0]["reply"]["cost"] == pytest.approx(0.002)
+    assert [sample["reply"]["cost"] for sample in data["samples"]] == [0.002, 0.002]
+    assert data["results"][0]["cost"] == {"with": 0.002, "without": 0.002, "per_hit": 0.002}
+    assert (data["skills"][0]["cost"], data["models"][0]["cost"], data["run"]["cost"]) == (0.004,) * 3
     assert data["models"][0]["reported"] == ["m-1-2030"]
-    unknown = Outcome(replace(REPLY, usage=Usage()), (Score(True),))
-    data = document(run_data(tmp_path, unknown, MODEL))
+
+
+def test_an_unknown_cost_is_null_and_never_nothing(tmp_path: Path) -> None:
+    data: Any = document(run_data(tmp_path, Outcome(REPLY, (Score(False),)), MODEL))
     validate(data)
     assert data["samples"][0]["reply"]["cost"] is None
+    assert data["results"][0]["cost"] == {"with": None, "without": None, "per_hit": None}
+    assert (data["skills"][0]["cost"], data["models"][0]["cost"], data["run"]["cost"]) == (None,) * 3
+    assert data["run"]["spent"] is None
+    missed: Any = document(run_data(tmp_path, Outcome(REPLY, (Score(False),), cost=0.002), MODEL))
+    assert missed["results"][0]["cost"]["per_hit"] is None
+
+
+def test_a_price_that_is_not_configured_is_written_as_it_was_found(tmp_path: Path) -> None:
+    bare = replace(MODEL, price=None)
+    run = run_data(tmp_path, Outcome(error="500"), bare)
+    shown: Any = [document(replace(run, prices=prices)) for prices in ({}, {"m": None}, {"m": Price(2, 3)})]
+    assert [data["models"][0]["price"] for data in shown] == [None, None, {"input": 2, "output": 3}]
+
+
+@pytest.mark.parametrize("source", ["call", "batch", "store", "recording"])
+def test_where_a_reply_came_from_and_what_the_run_took_is_written(tmp_path: Path, source: Source) -> None:
+    run = run_data(tmp_path, Outcome(REPLY, (Score(True),), source=source), MODEL)
+    data: Any = document(replace(run, spent=0.31, retries=3, refusals=2))
+    validate(data)
+    assert {sample["reply"]["source"] for sample in data["samples"]} == {source}
+    assert (data["run"]["spent"], data["run"]["retries"], data["run"]["refusals"]) == (0.31, 3, 2)
 
 
 def test_a_reply_with_half_a_character_and_no_latency_is_still_json(tmp_path: Path) -> None:

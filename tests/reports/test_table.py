@@ -117,13 +117,18 @@ def test_what_a_hit_costs_is_never_zero_where_it_is_unknown_or_small() -> None:
         return cells(found)[0].get("$/hit", "")
 
     assert per_hit(made(5, 5, 10)) == ""
-    assert per_hit(made(5, 5, 10, price=Price(0, 0))) == "0"
-    assert per_hit(made(0, 5, 10, price=Price(0, 0))) == "no hit"
     assert per_hit(made(0, 5, 10, price=Price(1, 5))) == "no hit"
     assert per_hit(made(10, 5, 10, price=Price(0.01, 0))) == "<0.0001"
     assert per_hit(made(5, 5, 10, price=Price(1000, 0))) == "2.8000"
     unknown = Outcome(Reply("yes"), (Score(True),))
     assert per_hit(made(1, 1, 1, price=Price(1, 5), with_skill=unknown)) == ""
+
+
+def test_what_is_free_has_a_price_only_beside_what_is_not() -> None:
+    free, missed = made(5, 5, 10, price=Price(0, 0)), made(0, 5, 10, price=Price(0, 0))
+    assert not any("$/hit" in cell for cell in cells(free, missed, made(5, 5, 10)))
+    shown = cells(free, missed, made(5, 5, 10, price=Price(1000, 0)))
+    assert [cell["$/hit"] for cell in shown] == ["0", "no hit", "2.8000"]
 
 
 def test_a_rule_without_a_target_shows_its_rates_all_the_same() -> None:

@@ -53,7 +53,9 @@ def test_replay_calls_nothing_and_says_what_is_missing(project: Project, run: Ru
     result = run("--upskill-cache=replay")
     result.assert_outcomes(passed=2, errors=2, failed=1)
     assert "2 in the store, 2 missing" in " ".join(result.stdout.str().split())
-    result.stdout.fnmatch_lines(["*script-helps: no stored reply, and --upskill-cache=replay makes no call"])
+    result.stdout.fnmatch_lines(
+        ["*script-helps: no stored reply, and --upskill-cache=replay makes no call; record it: pytest *"]
+    )
     assert project.calls == []
 
 

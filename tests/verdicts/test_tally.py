@@ -25,9 +25,15 @@ def two_cases(runs: int = 1, model: Model = MODEL) -> Gate:
 
 
 def reply(
-    text: str, *, hit: bool = True, used: int | None = 10, made: int | None = 1, latency: float = 1.0
+    text: str,
+    *,
+    hit: bool = True,
+    used: int | None = 10,
+    made: int | None = 1,
+    latency: float = 1.0,
+    cost: float | None = None,
 ) -> Outcome:
-    return Outcome(Reply(text, usage=Usage(used, made), latency=latency), (Score(hit),))
+    return Outcome(Reply(text, usage=Usage(used, made), latency=latency), (Score(hit),), cost=cost)
 
 
 def named(of: Gate, **outcomes: Outcome) -> dict[Sample, Outcome]:
@@ -41,9 +47,11 @@ def named(of: Gate, **outcomes: Outcome) -> dict[Sample, Outcome]:
     return found
 
 
-def distinct(of: Gate, *, with_: bool = True, without: bool = False) -> dict[Sample, Outcome]:
+def distinct(
+    of: Gate, *, with_: bool = True, without: bool = False, cost: float | None = None
+) -> dict[Sample, Outcome]:
     """Return outcomes whose replies all differ, by default hits with the skill and misses without."""
-    return {s: reply(s.id, hit=with_ if s.arm == "with_skill" else without) for s in of.samples}
+    return {s: reply(s.id, hit=with_ if s.arm == "with_skill" else without, cost=cost) for s in of.samples}
 
 
 def test_every_complete_pair_is_counted() -> None:
@@ -71,7 +79,7 @@ def test_a_case_that_lacks_one_sample_counts_in_neither_arm(arm: str, instead: O
 
 
 def test_without_any_outcome_all_is_pending_and_nothing_is_known() -> None:
-    of = two_cases(model=replace(MODEL, price=Price(1, 1)))
+    of = two_cases()
     found = tally(of, {})
     assert (found.counts, found.pending, found.complete) == ((), 4, False)
     numbers = (
@@ -172,41 +180,32 @@ def test_a_case_without_usage_or_latency_has_no_ratio_and_spoils_none() -> None:
     assert (nothing.tokens_ratio, nothing.latency_ratio, nothing.with_tokens) == (None, None, None)
 
 
-PRICED = replace(MODEL, price=Price(input=3.0, output=15.0))
-
-
-def test_costs_are_dollars_over_the_calls() -> None:
-    of = two_cases(model=PRICED)
-    found = tally(of, distinct(of))
-    one = (10 * 3.0 + 1 * 15.0) / 1e6
-    assert (found.with_cost, found.without_cost) == pytest.approx((2 * one, 2 * one))
-    assert found.counted_cost == pytest.approx(2 * one)
+def test_costs_are_dollars_over_the_replies_whoever_made_them() -> None:
+    of = two_cases()
+    stored = replace(reply("a", cost=0.5), source="store")
+    found = tally(of, distinct(of, cost=0.25) | named(of, a_with=stored))
+    assert (found.with_cost, found.without_cost, found.counted_cost) == (0.75, 0.5, 0.75)
 
 
 def test_the_calls_that_count_cost_what_they_cost_whatever_was_paid_beside_them() -> None:
-    of = two_cases(runs=2, model=PRICED)
-    outcomes = distinct(of) | named(of, a_with=reply("same"), b_without_2=ERROR)
-    one = (10 * 3.0 + 1 * 15.0) / 1e6
-    found = tally(of, outcomes)
-    assert (found.with_cost, found.without_cost) == pytest.approx((4 * one, 3 * one))
+    of = two_cases(runs=2)
+    found = tally(of, distinct(of, cost=0.25) | named(of, a_with=reply("same", cost=0.25), b_without_2=ERROR))
+    assert (found.with_cost, found.without_cost) == (1.0, 0.75)
     assert found.counts == (CaseCount("a", 1, 1, 0, 1),)
-    assert found.counted_cost == pytest.approx(one)
+    assert found.counted_cost == 0.25
 
 
-@pytest.mark.parametrize("part", [reply("x", used=None), reply("x", made=None)], ids=["input", "output"])
-def test_a_cost_of_which_a_part_is_unknown_is_unknown_and_not_less(part: Outcome) -> None:
-    of = two_cases(model=PRICED)
-    found = tally(of, distinct(of) | named(of, a_with=part))
-    assert found.with_cost is None
-    assert found.counted_cost is None
-    assert found.without_cost is not None
+def test_a_cost_of_which_a_part_is_unknown_is_unknown_and_not_less() -> None:
+    of = two_cases(model=replace(MODEL, price=Price(1, 1)))
+    found = tally(of, distinct(of, cost=0.25) | named(of, a_with=reply("x")))
+    assert (found.with_cost, found.counted_cost, found.without_cost) == (None, None, 0.5)
 
 
-def test_without_a_price_no_cost_is_known_and_with_one_of_zero_it_is_zero() -> None:
-    free = two_cases(model=replace(MODEL, price=Price(0, 0)))
-    unpriced = two_cases()
-    assert tally(unpriced, distinct(unpriced)).with_cost is None
-    assert tally(free, distinct(free)).with_cost == 0
+def test_what_is_free_costs_nothing_and_what_is_unknown_is_not_nothing() -> None:
+    of = two_cases()
+    assert tally(of, distinct(of)).with_cost is None
+    free = tally(of, distinct(of, cost=0.0))
+    assert (free.with_cost, free.without_cost, free.counted_cost) == (0, 0, 0)
 
 
 OUTCOMES = st.one_of(
@@ -219,6 +218,7 @@ OUTCOMES = st.one_of(
         used=st.none() | st.integers(0, 10**6),
         made=st.none() | st.integers(0, 10**6),
         latency=st.just(0.0) | st.floats(1e-3, 1e3),
+        cost=st.none() | st.floats(0, 1e3),
     ),
 )
 
@@ -228,7 +228,7 @@ OUTCOMES = st.one_of(
 def test_counts_never_exceed_what_was_measured_and_are_always_comparable(
     cases: int, runs: int, data: st.DataObject
 ) -> None:
-    of = gate(suite(*(case(f"case-{n}") for n in range(cases))), PRICED, runs)
+    of = gate(suite(*(case(f"case-{n}") for n in range(cases))), MODEL, runs)
     outcomes = {s: o for s in of.samples if (o := data.draw(st.none() | OUTCOMES, label=s.id)) is not None}
     found = tally(of, outcomes)
     measured = [sample for sample, outcome in outcomes.items() if outcome.measured]

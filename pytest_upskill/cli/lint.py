@@ -1,11 +1,9 @@
-"""`pytest-upskill`: what is not a test run."""
+"""`pytest-upskill lint`: skills and their cases, checked without a model."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -37,23 +35,13 @@ _SKIPPED = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0 fine, 1 errors were found, 2 wrong use."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal may not know all letters
-    parser = argparse.ArgumentParser(prog="pytest-upskill", description="Skill regression testing for pytest")
-    commands = parser.add_subparsers(dest="command", required=True)
-    lint = commands.add_parser("lint", help="check skills and their cases without a model")
-    lint.add_argument(
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("lint", help="check skills and their cases without a model")
+    parser.add_argument(
         "paths", metavar="PATH", nargs="+", type=Path, help="a skill's folder, or one with skills below it"
     )
-    options = parser.parse_args(arguments)
-    try:
-        return _lint(options.paths)
-    except UpskillError as error:
-        print(f"pytest-upskill: {error}", file=sys.stderr)
-        return 2
+    parser.set_defaults(run=lambda options: _lint(options.paths))
 
 
 def _lint(paths: Sequence[Path]) -> int:
