@@ -211,8 +211,10 @@ def _add_flag(group: pytest.OptionGroup, option: Option) -> None:
 
 
 def used(config: pytest.Config) -> bool:
-    """Tell whether any flag of ours stands on the command line."""
-    return any(config.getoption(option.dest) is not None for option in OPTIONS)
+    """Tell whether any flag of ours stands on the command line, or one in the ini file that concerns all skills."""
+    # xdist's controller collects nothing, and is to say all the same what was left out.
+    flags = any(config.getoption(option.dest) is not None for option in OPTIONS)
+    return flags or bool(config.getini("upskill_changed"))
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -222,6 +224,8 @@ def settings(config: pytest.Config) -> Settings:
         pytest.UsageError: an ini value is wrong.
     """
     values = {option.dest: _value(config, option) for option in OPTIONS}
+    if config.getoption("upskill_base") is not None and not values["upskill_changed"]:
+        raise pytest.UsageError("--upskill-base names what --upskill-changed compares with: add --upskill-changed")
     root = config.rootpath
     report = values["upskill_report"]
     models = values["upskill_models"]

@@ -80,6 +80,8 @@ class Dialect(Protocol):
 class Scorer(Protocol):
     """One kind of check. `isolated` scorers run in a child process with a time limit.
 
+    One whose checks name Python code may have a method `modules(check)` that returns the names of the modules.
+
     An isolated scorer's class must be importable and take no arguments.
     """
 

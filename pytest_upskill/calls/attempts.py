@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from pytest_upskill.calls.budget import Budget, Reservation
@@ -14,6 +14,9 @@ from pytest_upskill.calls.retry import Course, Endpoint, Policy, counted
 from pytest_upskill.calls.strangers import in_words
 from pytest_upskill.errors import CallError
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Model, Reply, Request, Usage
+
+
+Keep = Callable[[Reply], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -57,18 +60,25 @@ class Attempts:
         self._numbers = iter(range(1 << 62))
         self.traffic = Traffic()
 
-    async def reply(self, model: Model, request: Request) -> Reply:
+    async def reply(self, model: Model, request: Request, keep: Keep) -> Reply:
         """Return the reply to a request.
+
+        Args:
+            model: whom to ask.
+            request: what to ask.
+            keep: stores the reply. Until it has, the call counts as in flight: a run that is killed has lost no
+                more replies than that.
 
         Raises:
             CallError: there is none, also after all that was tried.
+            StoreError: it could not be kept.
         """
         endpoint = self._endpoint(model)
         course = Course(endpoint, model.deadline, self._policy, self._chance)
         number = next(self._numbers)
         while True:
             try:
-                reply = await self._attempt(model, request, course)
+                reply = await self._attempt(model, request, course, keep)
             except CallError as caught:
                 error = self._clients.presentable(model, caught)
                 if not course.attempts:
@@ -92,7 +102,7 @@ class Attempts:
             found = self._endpoints[model.name] = Endpoint(concurrency, self._policy)
         return found
 
-    async def _attempt(self, model: Model, request: Request, course: Course) -> Reply:
+    async def _attempt(self, model: Model, request: Request, course: Course, keep: Keep) -> Reply:
         limiter = self._limits.of(model)
         expected = self._expect(model, request)
         ticket = await limiter.enter(expected.tokens, again=course.attempts > 0)
@@ -115,8 +125,11 @@ class Attempts:
             raise
         finally:
             self.traffic.in_flight -= 1
-        limiter.leave(ticket, limits=reply.limits, tokens=_tokens(reply.usage))
         self._budget.settle(reservation, self._cost(model, reply.usage))
+        try:
+            await keep(reply)
+        finally:
+            limiter.leave(ticket, limits=reply.limits, tokens=_tokens(reply.usage))
         return reply
 
     def _count(self, course: Course) -> None:

@@ -148,10 +148,12 @@ class Caller:
             batched = await self._batches.reply(model, provider, key)
             if batched is not None:
                 return Got(batched, "batch")
-        reply = await self._attempts.reply(model, request())
-        if self._store is not None:
-            await self._put(self._store, key, reply, model)
-        return Got(reply, "call")
+
+        async def keep(reply: Reply) -> None:
+            if self._store is not None:
+                await self._put(self._store, key, reply, model)
+
+        return Got(await self._attempts.reply(model, request(), keep), "call")
 
     async def _put(self, store: Store, key: bytes, reply: Reply, model: Model) -> None:
         try:

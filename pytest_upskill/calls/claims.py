@@ -41,7 +41,7 @@ class _LockFile:
     @classmethod
     def of(cls, path: Path) -> _LockFile:
         with cls._guard:
-            path = path.absolute()
+            path = path.resolve()
             file = cls._files.get(path)
             if file is None:
                 file = cls._files[path] = cls(path)

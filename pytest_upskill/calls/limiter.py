@@ -17,7 +17,6 @@ from pytest_upskill.types import Account, Model, RateLimits
 
 _FIRST_PAUSE = 0.5  # seconds, at most, where the server names none
 _LONGEST_PAUSE = 30.0
-_IN_A_ROW = 4
 
 _Queue: TypeAlias = "deque[tuple[asyncio.Future[Ticket], int]]"
 
@@ -86,7 +85,6 @@ class Limiter:
         self._until = 0.0
         self._again_until = 0.0
         self._asked = 0.0
-        self._row = 0  # refusals since the last success
         self._pauses = 0  # pauses since the last success
         shared.limiters.append(self)
 
@@ -128,7 +126,8 @@ class Limiter:
 
     def leave(self, ticket: Ticket, *, limits: RateLimits | None = None, tokens: int | None = None) -> None:
         """Hear that a reply came; `tokens` is what the call really took."""
-        self._row = self._pauses = 0
+        self._pauses = 0
+        self._pace.served()
         self._slots.succeeded(paced=self._pace.rate is not None)
         if tokens is not None:
             self._give(ticket.tokens - tokens)
@@ -145,12 +144,8 @@ class Limiter:
             limits: what it said of its limits.
         """
         now = self._now()
-        self._row += 1
         asked = retry_after if retry_after is not None and 0 < retry_after < math.inf else 0.0
-        fresh = ticket.number > self._cut
-        if self._pace.doubted and self._row >= _IN_A_ROW:
-            self._pace.trust()
-            fresh = True
+        fresh = self._pace.relapsed(self._in_flight) or ticket.number > self._cut
         if fresh:
             self._episode(ticket, asked, now)
         else:

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
+from pytest_upskill.calls.doubt import Doubt
 from pytest_upskill.calls.levels import Levels, fullest
 
 _MEMORY = 400  # calls
 _MARKS = 8  # refusals
 _CATCH_UP = 4.0  # seconds in which what a server saved up during a pause is spent
-_DOUBLED = 120.0  # calls after which twice the learnt rate is tried
+_DOUBLED = 180.0  # calls after which twice the learnt rate is tried
 _SURE = 30.0  # calls in which the pace rises from the lowest likely rate to the highest
 _SEARCH = 3.0  # a second: how a rate that is only guessed grows, exponentially
 _LATE = 0.01  # seconds that a timer may be late without a loss
+_SHORT = 2.0  # seconds
+_SLOWEST = 1 / 30  # calls a second
 _FEW = 10  # calls that prove little
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """What became of the calls from one refusal to the next, and the rate that followed from it."""
-
-    calls: int
-    refused: int
-    rate: float
-
-
-@dataclass(slots=True)
-class _Trial:
-    """The old pace, tried once more: so many calls, unless too many of them are refused."""
-
-    calls: float
-    refused: int = 0
 
 
 class Pace:
@@ -46,8 +31,6 @@ class Pace:
     def __init__(self) -> None:
         # Calls a second: what the server allows at least, as far as is known; None as long as nothing was refused.
         self.rate: float | None = None
-        # Refusals come whatever the pace is: then it is no use to slow down.
-        self.doubted = False
         self._high = 0.0
         self._guessed = True
         self._numbered = 0
@@ -62,10 +45,14 @@ class Pace:
         self._catch_up = _CATCH_UP
         self._age = 0.0  # in calls
         self._doubled = _DOUBLED
-        self._spans: deque[_Span] = deque(maxlen=_MARKS)
-        self._counted = (0, 0)  # calls and refusals up to the last mark
-        self._refused = 0
-        self._trial: _Trial | None = None
+        self._counted = 0  # the last call that was refused and was news
+        self._refusals = 0  # since then
+        self._doubt = Doubt()
+
+    @property
+    def doubted(self) -> bool:
+        """Tell whether refusals come whatever the pace is: then there is none."""
+        return self._doubt.certain
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next call is due."""
@@ -83,24 +70,30 @@ class Pace:
         if self._guessed and self._age:
             self.rate = self._high = self.rate * math.exp(_SEARCH * min(gap, 0.5))
         self._credit = min(self._burst, self._credit + self.rate * gap) - 1
-        self._age += min(gap * self.rate, 2.0)
+        # A pace that has come to crawl grows with time.
+        self._age += max(min(gap * self.rate, 2.0), min(gap / 2, 15.0))
         step = self._step()
         # A timer that fires late must not cost throughput, a long wait must not end in a burst.
         self._next = max(self._next, now - min(step / 2, _LATE)) + step
-        if self._trial is not None:
-            self._trial.calls -= 1
-            self.doubted = self._trial.calls <= 0
 
-    def trust(self) -> None:
-        """Take refusals for a sign of a limit again."""
-        self.doubted = False
-        self._trial = None
-        self._spans.clear()
+    def served(self) -> None:
+        """Hear that a call was answered."""
+        self._doubt.served()
+
+    def relapsed(self, in_flight: int) -> bool:
+        """Hear of a refusal, and tell whether refusals turn out to be a sign of a limit after all."""
+        if not self._doubt.dispelled(in_flight):
+            return False
+        self._guessed = True
+        self._marks.clear()
+        self._taken = {each: time for each, time in self._taken.items() if time > self._last - _SHORT}
+        return True
 
     def refused_too(self, number: int) -> None:
         """Hear of a refusal of a call that was out already when the last one was heard of."""
         self._count(number)
-        if self._first.pop(number, None) is not None and self._guessed:
+        self._first.pop(number, None)
+        if self._guessed:
             self._guess()
 
     def refused(self, number: int, sent: float, now: float, until: float) -> None:
@@ -112,39 +105,39 @@ class Pace:
             now: when the refusal came.
             until: when calls may go out again.
         """
-        counted = (number, self._refused)
         self._count(number)
         if self.doubted:
             return
-        if self._trial is not None and self._trial.refused < 6:
+        if self._doubt.trying and not self._doubt.failed:
             self._next = until
             return
         self._paused, self._resumed = until - now, until
+        calls, self._counted = number - self._counted, number
+        self._refusals = 1
         if self._marks:
             self._learn(sent)
-            self._compare(counted)
+            self._try_faster(calls)
         else:
             self._first = {each: time for each, time in self._taken.items() if time <= sent}
             self._guess()
         self._marks.append(sent)
-        self._counted = counted
         self._credit = self._age = 0.0
         self._catch_up = max(_CATCH_UP, 2 * self._paused)
         self._next = max(until, sent + 1 / max(self._high, 1e-3))
 
     def _count(self, number: int) -> None:
         self._taken.pop(number, None)
-        self._refused += 1
-        if self._trial is not None:
-            self._trial.refused += 1
+        self._refusals += 1
+        self._doubt.refused()
 
     def _guess(self) -> None:
         taken = max(1, len(self._first))
         began = next(iter(self._first.values()), self._resumed - self._paused)
         self._burst = float(taken)
         rate = taken / max(1e-3, self._resumed - began)
-        if 0 < self._paused != round(self._paused):
-            # Not rounded to seconds: it may well be the time in which one more comes.
+        exact = 0 < self._paused != round(self._paused)
+        if exact and sum(number > self._counted for number in self._taken) < 2 * self._refusals:
+            # Not rounded to seconds: it may well be the time in which one more comes. But not where it takes most.
             rate = min(rate, 1 / self._paused)
         self.rate = self._high = rate
 
@@ -162,18 +155,25 @@ class Pace:
                 self._marks.append(previous)
                 low, high = self._fit(times, previous, sent, before)
             high = max(high, 0.9 * before)
+        elif not self._guessed and (low < 0.85 * (self.rate or 0.0) or 1.3 * low < before):
+            high = max(high, 0.9 * before)
         if lately < _FEW:
             low = max(low, before / 2)
         high = min(max(low, high), before)
         low = min(low, high)
-        self._settle(low, high, sum(time > self._marks[0] for time in times))
+        self._settle(low, high, lately, sum(time > self._marks[0] for time in times))
 
-    def _settle(self, low: float, high: float, calls: int) -> None:
+    def _settle(self, low: float, high: float, lately: int, calls: int) -> None:
         known = not self._guessed and abs(low - (self.rate or 0.0)) < 0.05 * low
-        self._doubled = min(4 * _DOUBLED, 1.5 * self._doubled) if known else min(_DOUBLED, 20.0 + 3 * calls)
+        self._doubled = min(4 * _DOUBLED, 1.5 * self._doubled) if known else min(_DOUBLED, 20.0 + 2 * calls)
+        if known:
+            self._doubt.confirmed(lately)
         # A refusal costs what would have flowed in during the pause and finds no room.
-        self._doubled += 20 * max(0.0, high * self._paused - self._burst)
-        self.rate, self._high = low, high
+        lost = max(0.0, high * self._paused - self._burst)
+        self._doubled += 20 * lost
+        if lost > 2:
+            low, high = 0.95 * low, max(0.95 * low, 0.9 * high)
+        self.rate, self._high = max(low, _SLOWEST), max(high, _SLOWEST)
         self._guessed = False
 
     def _fit(self, times: list[float], begin: float, end: float, rate: float) -> tuple[float, float]:
@@ -185,24 +185,15 @@ class Pace:
             rate = levels.rate()
         return max(rate, levels.least_rate()), levels.most_rate()
 
-    def _compare(self, counted: tuple[int, int]) -> None:
-        # Who refuses for another reason refuses as often when less is sent: the pace would fall and fall.
-        if self._trial is not None:
-            self._trial = None
-            self._spans.clear()
-        calls, refused = counted[0] - self._counted[0], counted[1] - self._counted[1]
-        self._spans.append(_Span(calls, refused, self.rate or 0.0))
-        highest = max(span.rate for span in self._spans)
-        if len(self._spans) < 4 or (self.rate or 0.0) > 0.8 * highest:
-            return
-        share = sum(span.refused for span in self._spans) / max(1, sum(span.calls for span in self._spans))
-        if share < 0.5:
-            self._trial = _Trial(calls=max(10.0, 3 / share))
-            self.rate = self._high = highest
+    def _try_faster(self, calls: int) -> None:
+        rate = self.rate or 0.0
+        pace = self._doubt.pace(calls, rate, min(self._burst, rate * self._paused))
+        if pace is not None:
+            self.rate = self._high = pace
 
     def _speed(self) -> float:
         low, high = self.rate or 0.0, self._high
-        if self._guessed or self._trial is not None:
+        if self._guessed or self._doubt.trying:
             return high
         if self._age < _SURE:
             return high - (high - low) * (1 - self._age / _SURE) ** 2

@@ -159,7 +159,7 @@ def _reached(connection: sqlite3.Connection, table: _Table) -> Iterator[tuple[An
             for row in connection.execute(table.query, (table.bound(low), table.bound(high))):
                 # A damaged tree may lead back to where we have been.
                 if not low <= table.place(row[0]) < high:
-                    raise sqlite3.DatabaseError("the rows are out of order")  # noqa: TRY301 - as SQLite would
+                    raise sqlite3.DatabaseError("the rows are out of order")
                 yield row
                 low = table.place(row[0]) + 1
         except UNREADABLE:

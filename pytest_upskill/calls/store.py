@@ -27,7 +27,7 @@ from pytest_upskill.calls.rows import (
     tidy,
 )
 from pytest_upskill.calls.schema import SCHEMA_VERSION, transaction
-from pytest_upskill.calls.store_file import ELSEWHERE, FILE, StoreError, StoreFile, there
+from pytest_upskill.calls.store_file import FILE, StoreError, StoreFile, advice, there
 from pytest_upskill.types import Reply
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "request_digest",
 ]
 
-_MAKE_ROOM = "make room, or name another folder with --upskill-cache-dir"
 _CHUNK = 500
 _GET = "SELECT reply, checksum FROM replies WHERE key = ?"
 _HISTORY = (
@@ -78,7 +77,7 @@ class Store:
 
     Args:
         folder: where the file is or will be.
-        notice: told in a whole sentence what was found damaged, on the thread that found it.
+        notice: told in a whole sentence what was found damaged, on the thread that found it; must not use the store.
     """
 
     def __init__(self, folder: Path, notice: Callable[[str], None] | None = None) -> None:
@@ -212,8 +211,7 @@ class Store:
         except StoreError as error:
             return error
         except Exception as error:  # noqa: BLE001 - or those who wait would wait for ever
-            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-            return StoreError(f"{self.path}: cannot be written: {error}; {_MAKE_ROOM if full else ELSEWHERE}")
+            return StoreError(f"{self.path}: cannot be written: {error}; {advice(error)}")
         return None
 
     def _looked_up(self, look: Callable[[sqlite3.Connection], _Found]) -> _Found | None:
@@ -226,7 +224,7 @@ class Store:
                 raise self._unreadable(error) from None
 
     def _unreadable(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"{self.path}: cannot be read: {error}; {ELSEWHERE}")
+        return StoreError(f"{self.path}: cannot be read: {error}; {advice(error)}")
 
     def _tell_of_rot(self, what: str) -> None:
         if not self._told_of_rot:

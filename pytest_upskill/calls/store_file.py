@@ -18,7 +18,7 @@ from pytest_upskill.errors import UpskillError
 
 FILE = "store.sqlite3"
 LOCK = "store.lock"
-ELSEWHERE = "move it away, or name another folder with --upskill-cache-dir"
+_ELSEWHERE = "move it away, or name another folder with --upskill-cache-dir"
 _PATIENCE = 30  # seconds to wait while another process writes
 # A database in WAL mode is all of these.
 _PARTS = ("", "-wal", "-shm")
@@ -32,7 +32,17 @@ class StoreError(UpskillError):
 
 def cannot_be_used(path: Path, error: Exception) -> StoreError:
     """Return the error for a file with which SQLite cannot work."""
-    return StoreError(f"{path}: cannot be used as a store: {error}; {ELSEWHERE}")
+    return StoreError(f"{path}: cannot be used as a store: {error}; {advice(error)}")
+
+
+def advice(error: Exception) -> str:
+    """Return what can be done about an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return "make room, or name another folder with --upskill-cache-dir"
+    if code == sqlite3.SQLITE_BUSY:
+        return "another process keeps it locked: try again when that has ended"
+    return _ELSEWHERE
 
 
 class StoreDamaged(StoreError):
@@ -132,7 +142,7 @@ class StoreFile:
                 connection.close()
                 raise
         except OtherTables as error:
-            raise StoreError(f"{self.path}: {error}: {ELSEWHERE}") from None
+            raise StoreError(f"{self.path}: {error}: {_ELSEWHERE}") from None
         except UNREADABLE as error:
             why = damage(error)
             raise (StoreDamaged(self.path, why) if why else cannot_be_used(self.path, error)) from None
@@ -142,8 +152,6 @@ class StoreFile:
         try:
             name, why = self._marker.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
-            # Somebody took the database away and left its log, which SQLite would apply to the next one.
-            self._clear(self.path)
             self._build(None)
         else:
             self._begin_from(self.path.with_name(name), why)
@@ -156,7 +164,7 @@ class StoreFile:
         )
         target = self.path.with_name(next(free))
         try:
-            self._marker.write_text(f"{target.name}\n{why}\n", encoding="utf-8")
+            _write_through(self._marker, f"{target.name}\n{why}\n")
         except OSError as error:
             raise self._unmendable(why, error.strerror) from None
         self._begin_from(target, why)
@@ -181,7 +189,9 @@ class StoreFile:
         """Make the file with what can be read of another; it gets its name when it is whole and on the disk."""
         new = self.path.with_name(f"{self.path.name}.new")
         try:
-            self._clear(new)
+            # Where somebody took a database away and left its log, SQLite would apply that to the next one.
+            for path in (self.path, new):
+                _clear(path)
             # Without a log beside it: two files could not be renamed at once.
             with closing(_connect(new)) as connection:
                 prepare(connection)
@@ -190,18 +200,26 @@ class StoreFile:
         except sqlite3.Error as error:
             raise cannot_be_used(self.path, error) from None
         except OSError as error:
-            raise StoreError(f"{self.path}: cannot be made: {error.strerror}; {ELSEWHERE}") from None
+            raise StoreError(f"{self.path}: cannot be made: {error.strerror}; {_ELSEWHERE}") from None
         return kept
-
-    def _clear(self, path: Path) -> None:
-        for part in (*_PARTS, "-journal"):
-            path.with_name(path.name + part).unlink(missing_ok=True)
 
     def _unmendable(self, why: str, reason: str | None) -> StoreError:
         return StoreError(
             f"{self.path}: damaged ({why}), and cannot be moved aside: {reason}; end other test runs that use it, or "
             "name another folder with --upskill-cache-dir"
         )
+
+
+def _clear(path: Path) -> None:
+    for part in (*_PARTS, "-journal"):
+        path.with_name(path.name + part).unlink(missing_ok=True)
+
+
+def _write_through(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def there(path: Path) -> bool:

@@ -139,7 +139,7 @@ def verify(path: Path) -> Verified:
         StoreError: there is no such file, or it is a newer version's.
     """
     if not path.is_file():
-        raise StoreError(f"{shown(path)}: no such file")
+        raise StoreError(f"{shown(path)}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with closing(_opened_to_read(path)) as connection:
             version = version_of(connection)

@@ -51,6 +51,9 @@ class Told:
         self._fill(now)
         units = min(units, self._limit)
         missing = units - self._left
+        if missing > 0 and self._whole == math.inf:
+            self._left = math.inf  # nothing has been said of it for so long that nothing is known
+            return 0.0
         if missing > 0:
             # Whole again at the latest, whatever the flow.
             return min(missing / self._flow if self._flow else math.inf, self._whole - now)

@@ -172,7 +172,9 @@ class HTTPProvider(ABC):
     async def _post(self, posts: Posts, body: dict[str, JSON], timeout: float) -> httpx2.Response:
         import asyncio
 
-        limits = self._timeout(None, connect=connect_timeout(timeout))
+        longest = connect_timeout(timeout)
+        # `pool` as well: to aiohttp it is the time for all of a connection, from the host's address on.
+        limits = self._timeout(None, connect=longest, pool=longest)
         async with asyncio.timeout(timeout):
             return await posts.post(self.path, body, limits)
 

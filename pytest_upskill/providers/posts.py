@@ -53,30 +53,33 @@ class Posts:
         self._response: Any = library.Response
         self._request: Any = library.Request
         self._learns = _has_fixed_key(client)
-        self._last: httpx2.Request | None = None
-        self._alike: httpx2.Request | None = None
+        # The last request of the SDK and the one that others are like, by their path.
+        self._last: dict[str, httpx2.Request] = {}
+        self._alike: dict[str, httpx2.Request] = {}
 
     async def post(self, path: str, body: dict[str, JSON], timeout: httpx2.Timeout) -> httpx2.Response:
         """Return what came with a status of success. Raises what the SDK raises, or `RefusedError`."""
-        if self._alike is not None:
-            return await self._again(self._alike, body, timeout)
+        alike = self._alike.get(path)
+        if alike is not None:
+            return await self._again(alike, body, timeout)
         answer: httpx2.Response = await self.client.post(
             path, cast_to=self._response, body=body, options={"timeout": timeout}
         )
         if self._learns and not answer.history:
-            self._learn(answer.request)
+            self._learn(path, answer.request)
         return answer
 
     async def close(self) -> None:
         """Close the client and its connections."""
         await self.client.close()
 
-    def _learn(self, sent: httpx2.Request) -> None:
+    def _learn(self, path: str, sent: httpx2.Request) -> None:
         for name in _OF_ONE_CALL:
             sent.headers.pop(name, None)
-        if self._last is not None and (self._last.url, self._last.headers) == (sent.url, sent.headers):
-            self._alike = sent
-        self._last = sent
+        last = self._last.get(path)
+        if last is not None and (last.url, last.headers) == (sent.url, sent.headers):
+            self._alike[path] = sent
+        self._last[path] = sent
 
     async def _again(
         self, alike: httpx2.Request, body: dict[str, JSON], timeout: httpx2.Timeout

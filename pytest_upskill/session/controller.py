@@ -68,7 +68,8 @@ class Controller:
         def make_measurer() -> Measurer:
             library = self.library
             judges = Judges(secrets={model.api_key_env for model in library.models if model.api_key_env})
-            return Measurer(self.requests, self.calling.means(self.recording.unrecorded), library.registry.scorers, judges)
+            means = self.calling.means(self.recording.unrecorded)
+            return Measurer(self.requests, means, library.registry.scorers, judges)
 
         stops_early = bool(self.config.getoption("maxfail", 0))
         window = (
@@ -204,6 +205,8 @@ class Controller:
             seconds=time.time() - self._started,
             cache=library.settings.cache,
             calls=self.calls,
+            retries=self.traffic.retries,
+            refusals=self.traffic.refusals,
             models=library.models,
             deterministic={name: provider.deterministic for name, provider in library.providers.items()},
             results=self.results(),

@@ -121,6 +121,22 @@ def test_an_unknown_host_is_unreachable(kind: Kind, monkeypatch: pytest.MonkeyPa
 
 
 @both
+def test_a_host_whose_address_does_not_come_is_unreachable(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> list[object]:
+        time.sleep(0.4)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    assert failure(kind, "http://models.example", timeout=0.4, fault="unreachable") == (
+        f"glm: no connection to {base(kind, 'http://models.example')} within 0.2 s",
+        "no connection",
+        False,
+    )
+
+
+@both
 def test_a_server_without_tls_behind_https_is_unreachable(kind: Kind) -> None:
     with Server() as server:
         url = server.url.replace("http:", "https:")

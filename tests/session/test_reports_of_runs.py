@@ -113,7 +113,8 @@ def test_the_plan_stands_before_the_first_result(project: Project, run: Run) -> 
     plan = next(n for n, line in enumerate(lines) if line.startswith("upskill: "))
     text = " ".join(" ".join(lines[plan : plan + 3]).split())
     assert text.startswith(
-        "upskill: 1 skill, 20 cases x 1 model x 2 arms x 2 runs = 80 samples; 0 in the store, 80 calls; "
+        "upskill: 1 skill, 20 cases x 1 model x 2 arms x 2 runs = 80 samples; 0 in the store, 80 calls, cost of "
+        "script-helps unknown; "
         "40 samples an arm reliably show lifts above 30 points"
     )
     first = next(n for n, line in enumerate(lines) if re.search(r"[+-]{2}", line) and "[" in line)

@@ -123,19 +123,21 @@ def test_a_store_of_another_version_is_refused_in_words(project: Project, run: R
     assert result.ret == 4
     text = " ".join((result.stdout.str() + result.stderr.str()).split())
     assert (
-        f"{path}: written by another version of pytest-upskill (schema 99, this one reads 1): move it away, or "
+        f"{path}: written by another version of pytest-upskill (schema 99, this one reads 2): move it away, or "
         "name another folder with --upskill-cache-dir" in text
     )
     assert "Traceback" not in text
 
 
-def test_a_damaged_store_is_refused_in_words(project: Project, run: Run) -> None:
+def test_a_damaged_store_is_moved_aside_and_said_and_the_run_goes_on(project: Project, run: Run) -> None:
     project.skill(cases=1)
     (project.path / ".upskill").mkdir()
     path = project.path / ".upskill" / "store.sqlite3"
     path.write_bytes(b"this is no database" * 100)
     result = run()
-    assert result.ret == 4
-    text = " ".join((result.stdout.str() + result.stderr.str()).split())
-    assert f"{path}: cannot be used as a store: file is not a database; move it away" in text
-    assert "Traceback" not in text
+    result.assert_outcomes(passed=3)
+    text = " ".join(result.stdout.str().split())
+    assert f"{path}: damaged (file is not a database), and moved to store.sqlite3.corrupt-" in text
+    aside = next(path.parent.glob("store.sqlite3.corrupt-*"))
+    assert aside.read_bytes() == b"this is no database" * 100
+    run("--upskill-cache=replay").assert_outcomes(passed=3)
