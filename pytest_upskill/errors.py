@@ -69,6 +69,8 @@ class ScorerError(UpskillError):
 
 def one_line(text: str) -> str:
     """Return a text of at most 1000 characters with all that does not print (line ends too) escaped."""
+    if len(text) <= _LONGEST and text.isprintable():
+        return text
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[: _LONGEST + 1])
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 

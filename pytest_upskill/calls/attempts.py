@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
-from pytest_upskill.calls.budget import Budget, Reservation
-from pytest_upskill.calls.clients import Clients
+from pytest_upskill.calls.budget import Budget, BudgetSpent, Reservation
+from pytest_upskill.calls.clients import Clients, anew
 from pytest_upskill.calls.estimate import Expected
 from pytest_upskill.calls.limits import Limiter, Limits, Ticket
+from pytest_upskill.calls.received import cleaned, straighten
 from pytest_upskill.calls.retry import Course, Endpoint, Policy, counted
 from pytest_upskill.calls.strangers import in_words
-from pytest_upskill.errors import CallError
+from pytest_upskill.calls.waits import WaitEnded, Waits
+from pytest_upskill.errors import CallError, UpskillError
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Model, Reply, Request, Usage
 
+_LATE = 5.0  # seconds beyond its time in which a provider may still say itself that it is over
 
 Keep = Callable[[Reply], Awaitable[None]]
 
@@ -27,6 +32,15 @@ class Traffic:
     retries: int = 0
     refusals: int = 0
     in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Leave to make one attempt."""
+
+    limiter: Limiter
+    ticket: Ticket
+    reservation: Reservation
 
 
 class Attempts:
@@ -57,8 +71,10 @@ class Attempts:
         self._policy = policy or Policy()
         self._chance = random.Random()  # noqa: S311 - spreads retries
         self._endpoints: dict[str, Endpoint] = {}
-        self._numbers = iter(range(1 << 62))
+        self._waits = Waits()
         self.traffic = Traffic()
+        # What ended all calls of the run, to any model.
+        self.stopped: UpskillError | None = None
 
     async def reply(self, model: Model, request: Request, keep: Keep) -> Reply:
         """Return the reply to a request.
@@ -75,25 +91,29 @@ class Attempts:
         """
         endpoint = self._endpoint(model)
         course = Course(endpoint, model.deadline, self._policy, self._chance)
-        number = next(self._numbers)
         while True:
+            turn = await self._turn(model, request, again=course.attempts > 0)
             try:
-                reply = await self._attempt(model, request, course, keep)
+                reply = await self._attempt(model, request, course, turn, keep)
             except CallError as caught:
                 error = self._clients.presentable(model, caught)
-                if not course.attempts:
-                    raise error from caught
-                self._note(endpoint, number, error)
+                self._note(endpoint, request, error)
                 verdict = course.after(error)
                 if not verdict.again:
                     raise self._given_up(model, course, error, verdict.why) from caught
                 if endpoint.out():
                     raise self._dead(model, course, error) from caught
                 if verdict.wait:
-                    await self._clients.pause(model, verdict.wait)
+                    with suppress(WaitEnded):
+                        await self._waits.on(model.name, asyncio.sleep(verdict.wait))
             else:
                 endpoint.succeeded()
                 return reply
+
+    def stop(self, error: UpskillError) -> None:
+        """Let no further attempt be made; who waits for one learns of it at once."""
+        self.stopped = self.stopped or error
+        self._waits.end()
 
     def _endpoint(self, model: Model) -> Endpoint:
         found = self._endpoints.get(model.name)
@@ -102,22 +122,39 @@ class Attempts:
             found = self._endpoints[model.name] = Endpoint(concurrency, self._policy)
         return found
 
-    async def _attempt(self, model: Model, request: Request, course: Course, keep: Keep) -> Reply:
+    async def _turn(self, model: Model, request: Request, *, again: bool) -> _Turn:
         limiter = self._limits.of(model)
         expected = self._expect(model, request)
-        ticket = await limiter.enter(expected.tokens, again=course.attempts > 0)
+        while True:
+            self._refuse(model, expected.cost)
+            with suppress(WaitEnded):
+                ticket = await self._waits.on(model.name, limiter.enter(expected.tokens, again=again))
+                break
         try:
-            # Both may have changed while this call waited for its turn.
-            self._clients.refuse_vain_calls(model)
-            reservation = self._budget.reserve(expected.cost)
-        except BaseException:
+            # All may have changed while this call waited for its turn.
+            self._refuse(model, expected.cost)
+            return _Turn(limiter, ticket, self._budget.reserve(expected.cost))
+        except BaseException as error:
             limiter.dropped(ticket)
+            if isinstance(error, BudgetSpent):
+                self._waits.end()
             raise
+
+    def _refuse(self, model: Model, cost: float | None) -> None:
+        if self.stopped is not None:
+            raise anew(self.stopped)
+        self._clients.refuse_vain_calls(model)
+        self._budget.refuse_vain_calls(cost)
+
+    async def _attempt(
+        self, model: Model, request: Request, course: Course, turn: _Turn, keep: Keep
+    ) -> Reply:
+        limiter, ticket, reservation = turn.limiter, turn.ticket, turn.reservation
         self._count(course)
         try:
             reply = await self._complete(model, request)
         except CallError as error:
-            self._failed(error, limiter, ticket, reservation)
+            self._failed(error, turn)
             raise
         except BaseException:
             limiter.dropped(ticket)
@@ -140,55 +177,73 @@ class Attempts:
         else:
             self.traffic.retries += 1
 
-    def _failed(self, error: CallError, limiter: Limiter, ticket: Ticket, reservation: Reservation) -> None:
+    def _failed(self, error: CallError, turn: _Turn) -> None:
         if error.fault == "limited":
             self.traffic.refusals += 1
-            limiter.refused(ticket, error.retry_after, error.limits)
+            turn.limiter.refused(turn.ticket, error.retry_after, error.limits)
         else:
-            limiter.dropped(ticket, error.limits)
+            turn.limiter.dropped(turn.ticket, error.limits)
         if error.fault == "lost":
-            self._budget.lose(reservation)
+            self._budget.lose(turn.reservation)
         else:
-            self._budget.release(reservation)
+            self._budget.release(turn.reservation)
 
     async def _complete(self, model: Model, request: Request) -> Reply:
+        try:
+            async with asyncio.timeout(model.timeout + _LATE):
+                return await self._asked(model, request)
+        except TimeoutError:
+            sentence = f"{model.name}: the provider did not end a call within its {model.timeout:g} s"
+            raise CallError(sentence, short="timed out", fault="lost") from None
+        except CallError as error:
+            straighten(error)
+            raise
+
+    async def _asked(self, model: Model, request: Request) -> Reply:
         with in_words(f"{model.name}: the provider failed", CallError):
             reply: object = await self._clients.provider(model).complete(request, model.timeout)
         if isinstance(reply, Reply) and isinstance(reply.text, str):
-            return self._clean(model, reply)
+            return cleaned(reply, lambda text: self._clients.mask(model, text))
         raise CallError(
             f"{model.name}: the provider returned {type(reply).__name__}, not a Reply with a text"
         )
 
-    def _clean(self, model: Model, reply: Reply) -> Reply:
-        return cleaned(reply, lambda text: self._clients.mask(model, text))
-
-    def _note(self, endpoint: Endpoint, number: int, error: CallError) -> None:
+    def _note(self, endpoint: Endpoint, request: Request, error: CallError) -> None:
         if error.fault in ("limited", "final"):
             endpoint.alive()
         else:
-            endpoint.failed(number, error.fault)
+            endpoint.failed(request.messages, error.fault)
 
     def _given_up(self, model: Model, course: Course, error: CallError, why: str) -> CallError:
         if error.fatal:
-            self._clients.give_up(model, error)
+            self._give_up(model, error)
             return error
         if error.fault == "final":
             return error
         if error.fault == "limited":
-            # Whoever else asks is refused as well.
-            told = _with(error, f"{error} ({why})", fatal=True)
-            self._clients.give_up(model, told)
-            return told
+            return self._limited(model, course, error, why)
         if self._endpoint(model).dead(error.fault, course.successes_before):
             return self._dead(model, course, error)
         return _with(error, f"{error} ({why})" if why else str(error))
 
+    def _limited(self, model: Model, course: Course, error: CallError, why: str) -> CallError:
+        asks_too_much = (error.retry_after or 0.0) > self._policy.longest_wait
+        served_others = self._endpoint(model).successes > course.successes_before
+        told = _with(error, f"{error} ({why})", fatal=asks_too_much or not served_others)
+        if told.fatal:
+            # Whoever else asks is refused as well.
+            self._give_up(model, told)
+        return told
+
     def _dead(self, model: Model, course: Course, error: CallError) -> CallError:
         tried = f"{counted(course.attempts)} in {course.spent:.0f} s"
         told = _with(error, f"{error} (given up after {tried})", fatal=True)
-        self._clients.give_up(model, told)
+        self._give_up(model, told)
         return told
+
+    def _give_up(self, model: Model, error: CallError) -> None:
+        self._clients.give_up(model, error)
+        self._waits.end(model.name)
 
 
 def _with(error: CallError, sentence: str, *, fatal: bool = False) -> CallError:
@@ -199,18 +254,3 @@ def _tokens(usage: Usage) -> int | None:
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     return usage.input_tokens + usage.output_tokens
-
-
-def cleaned(reply: Reply, mask: Callable[[str], str]) -> Reply:
-    """Return a reply that any file, terminal or worker takes, and that holds no key."""
-    # JSON can carry lone surrogates.
-    return replace(
-        reply,
-        text=mask(_encodable(reply.text)),
-        model=mask(_encodable(reply.model)) if isinstance(reply.model, str) else None,
-        stop_reason=mask(_encodable(reply.stop_reason)) if isinstance(reply.stop_reason, str) else None,
-    )
-
-
-def _encodable(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

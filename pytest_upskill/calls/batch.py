@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,7 +14,7 @@ from pytest_upskill.calls.batch_follow import Following
 from pytest_upskill.calls.batch_submit import Submitter
 from pytest_upskill.calls.budget import Budget
 from pytest_upskill.calls.claims import Claims
-from pytest_upskill.calls.clients import Clients
+from pytest_upskill.calls.clients import Clients, anew
 from pytest_upskill.calls.store import Store, endpoint_of
 from pytest_upskill.errors import UpskillError
 from pytest_upskill.protocols import BatchProvider
@@ -93,7 +92,7 @@ class Batcher:
             begun = self._lots[model.name] = asyncio.ensure_future(self._begin(model, provider))
         lot = await asyncio.shield(begun)
         if lot.error is not None:
-            raise copy.copy(lot.error).with_traceback(None)
+            raise anew(lot.error)
         batch = lot.batches.get(key)
         if batch is not None:
             return await batch.reply(key)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from pytest_upskill.calls.attempts import cleaned
 from pytest_upskill.calls.batch_desk import Desk, Slip, one_by_one
-from pytest_upskill.calls.clients import finished
+from pytest_upskill.calls.clients import anew, finished
+from pytest_upskill.calls.received import cleaned
 from pytest_upskill.calls.strangers import in_words
 from pytest_upskill.errors import CallError, UpskillError
 from pytest_upskill.protocols import BatchProvider, BatchState
@@ -56,8 +55,7 @@ class Following:
             await asyncio.shield(ready)
         reply = self._desk.brought.get(key)
         if reply is None and self._error is not None:
-            # Each sample gets an error of its own: a traceback grows on one that is raised again and again.
-            raise copy.copy(self._error).with_traceback(None)
+            raise anew(self._error)
         return reply
 
     async def close(self) -> None:

@@ -27,9 +27,7 @@ class Bucket:
         if self._at is not None:
             self._level = min(self._burst, self._level + self._rate * (now - self._at))
         self._at = now
-        # What a second's rounding leaves missing must not cost another timer.
-        missing = 1.0 - self._level
-        return missing / self._rate if missing > 1e-9 else 0.0
+        return max(0.0, (1.0 - self._level) / self._rate)
 
     def take(self, units: float) -> None:
         """Charge a call that goes."""

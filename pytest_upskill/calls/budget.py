@@ -72,18 +72,23 @@ class Budget:
         """The whole sentence of why calls are refused; None as long as none was."""
         return self._exhausted
 
+    def refuse_vain_calls(self, expected: float | None) -> None:
+        """Raise `BudgetSpent` for a call that is refused whenever its turn comes; see `reserve`."""
+        if expected is None and self._limit is not None:
+            raise BudgetSpent(_UNPRICED, short="price unknown")
+        if self._exhausted is not None:
+            raise BudgetSpent(self._exhausted, short=SHORT)
+
     def reserve(self, expected: float | None) -> Reservation:
         """Set aside what a call is expected to cost, in US dollars; None where nobody knows.
 
         Raises:
             BudgetSpent: the call must not be made.
         """
-        if expected is None and self._limit is not None:
-            raise BudgetSpent(_UNPRICED, short="price unknown")
+        self.refuse_vain_calls(expected)
         parts = _parts(expected or 0.0)
-        self._exhausted = self._exhausted or self._refusal(parts)
-        if self._exhausted is not None:
-            raise BudgetSpent(self._exhausted, short=SHORT)
+        self._exhausted = self._refusal(parts)
+        self.refuse_vain_calls(expected)
         reservation = Reservation(parts, priced=expected is not None)
         self._held.add(reservation)
         self._aside += parts

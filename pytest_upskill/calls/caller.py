@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_upskill.calls.attempts import Attempts
 from pytest_upskill.calls.claims import Claims, claimed
-from pytest_upskill.calls.clients import Clients, finished
+from pytest_upskill.calls.clients import Clients, anew, finished
 from pytest_upskill.calls.store import Store, StoreError, endpoint_of
 from pytest_upskill.errors import CallError
 from pytest_upskill.protocols import BatchProvider
@@ -36,7 +36,7 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A call that is under way or done, and the name of the model for which it was made."""
+    """A call that is under way or has failed, and the name of the model for which it was made."""
 
     model: str
     call: asyncio.Task[Got]
@@ -69,8 +69,9 @@ class Caller:
         self._claims = claims if mode == "auto" else None
         self._mode = mode
         self._batches = batches
+        self._looked = False
         self._flights: dict[bytes, _Flight] = {}
-        self._unwritable: StoreError | None = None
+        self._landed: dict[bytes, Got] = {}
 
     def stored(self, key: bytes) -> Reply | None:
         """Return the reply that the store holds.
@@ -93,22 +94,33 @@ class Caller:
             StoreError: the store cannot be used.
         """
         while True:
+            landed = self._landed.get(key)
+            if landed is not None:
+                return landed
             flight = self._flights.get(key)
             if flight is None:
-                # Also where nothing stored is wanted: a store that cannot be opened is found before a call is paid.
-                stored = self.stored(key)
-                if stored is not None and self._mode == "auto":
-                    return Got(stored, self._origin(key))
+                if self._mode == "auto" or not self._looked:
+                    # Once also where nothing stored is wanted: a store that cannot be opened is found before a
+                    # call is paid.
+                    stored = self.stored(key)
+                    self._looked = True
+                    if stored is not None and self._mode == "auto":
+                        return Got(stored, self._origin(key))
                 call = asyncio.ensure_future(self._claimed(model, key, request))
                 flight = self._flights[key] = _Flight(model.name, call)
             try:
-                return await asyncio.shield(flight.call)
+                got = await asyncio.shield(flight.call)
             except CallError:
                 if flight.model == model.name:
                     raise
                 # Another name for the same model, perhaps with another key: its failure is not shared.
                 if self._flights.get(key) is flight:
                     del self._flights[key]
+            else:
+                # A task that has ended is ten objects more than its result, for each call of a run.
+                self._landed[key] = got
+                self._flights.pop(key, None)
+                return got
 
     async def close(self) -> None:
         """End the calls, and close the clients and the store."""
@@ -141,8 +153,8 @@ class Caller:
 
     async def _made(self, model: Model, key: bytes, request: Callable[[], Request]) -> Got:
         await self._clients.ready(model)
-        if self._unwritable is not None:
-            raise self._unwritable
+        if self._attempts.stopped is not None:
+            raise anew(self._attempts.stopped)
         provider = self._clients.provider(model)
         if self._batches is not None and isinstance(provider, BatchProvider):
             batched = await self._batches.reply(model, provider, key)
@@ -160,5 +172,5 @@ class Caller:
             await store.put(key, reply, endpoint_of(model))
         except StoreError as error:
             # A reply that cannot be kept is paid for again: no more of them.
-            self._unwritable = error
+            self._attempts.stop(error)
             raise

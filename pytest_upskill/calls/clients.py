@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pytest_upskill.calls.strangers import in_words, presentable
-from pytest_upskill.errors import CallError
+from pytest_upskill.errors import CallError, UpskillError
 from pytest_upskill.protocols import Provider
 from pytest_upskill.types import Model
 
 _LONGEST_CLOSE = 3.0  # seconds, for each kind of what is open
 _SHORTEST_SECRET = 8
 _SDK_KEYS = ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_Error = TypeVar("_Error", bound=UpskillError)
 
 
 class Clients:
@@ -26,7 +27,6 @@ class Clients:
         self._ready: dict[str, asyncio.Task[None]] = {}
         self._open: list[Provider] = []
         self._secrets: dict[str, tuple[str, ...]] = {}
-        self._gone: dict[str, asyncio.Event] = {}
         # The whole sentence of what keeps a model from being called, by its name.
         self.down: dict[str, CallError] = {}
 
@@ -50,22 +50,11 @@ class Clients:
         """Raise the error of a model that was given up."""
         error = self.down.get(model.name)
         if error is not None:
-            raise error
+            raise anew(error)
 
     def give_up(self, model: Model, error: CallError) -> None:
-        """Let no further call to a model be tried; who waits to try again learns of it at once."""
+        """Let no further call to a model be tried."""
         self.down.setdefault(model.name, error)
-        self._event(model).set()
-
-    async def pause(self, model: Model, seconds: float) -> None:
-        """Wait, or until the model is given up.
-
-        Raises:
-            CallError: it was.
-        """
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event(model).wait(), seconds)
-        self.refuse_vain_calls(model)
 
     def mask(self, model: Model, text: str) -> str:
         """Return a reply's text without the keys that could have gone to its server."""
@@ -76,10 +65,12 @@ class Clients:
 
     def presentable(self, model: Model, error: CallError) -> CallError:
         """Return the error with its texts on one line and without keys."""
-        sentence, short = (presentable(text, model.api_key_env) for text in (str(error), error.short))
+        # Masked before it is cut: half a key would no longer be recognised.
+        texts = (self.mask(model, text) for text in (str(error), error.short))
+        sentence, short = (presentable(text, model.api_key_env) for text in texts)
         return CallError(
-            self.mask(model, sentence),
-            short=self.mask(model, short),
+            sentence,
+            short=short,
             fatal=error.fatal,
             fault=error.fault,
             retry_after=error.retry_after,
@@ -102,12 +93,10 @@ class Clients:
                 await provider.open()
         except CallError as caught:
             error = self.presentable(model, caught)
+            error.fatal = True
             self.give_up(model, error)
             raise error from caught
         self._secrets[model.name] = _secrets(model, provider)
-
-    def _event(self, model: Model) -> asyncio.Event:
-        return self._gone.setdefault(model.name, asyncio.Event())
 
 
 def _secrets(model: Model, provider: Provider) -> tuple[str, ...]:
@@ -115,6 +104,13 @@ def _secrets(model: Model, provider: Provider) -> tuple[str, ...]:
     own: Sequence[str] = getattr(provider, "secrets", ())
     found = {*own, *(os.environ.get(name, "").strip() for name in names)}
     return tuple(sorted((key for key in found if len(key) >= _SHORTEST_SECRET), key=len, reverse=True))
+
+
+def anew(error: _Error) -> _Error:
+    """Return an error like it: the traceback of one that is raised again and again grows each time."""
+    again = type(error).__new__(type(error), *error.args)
+    again.__dict__.update(error.__dict__)
+    return again
 
 
 class _Closable(Protocol):

@@ -65,6 +65,8 @@ class Engine:
         self._order: list[Sample] = []
         self._position: dict[Sample, int] = {}
         self._fed = 0
+        self._begun: set[Sample] = set()
+        self._awaited: list[Sample] = []
         self._lanes: dict[str, Lane] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -133,8 +135,12 @@ class Engine:
         with self._changed:
             if self._over or self._loop is None:
                 raise self._stopped() from self._failure
+            ahead = self._ahead(samples)
+            hurried = [sample for sample in urgent if sample not in self._begun]
+            if not ahead and not hurried:
+                return
             try:
-                self._loop.call_soon_threadsafe(self._feed, self._ahead(samples), urgent)
+                self._loop.call_soon_threadsafe(self._feed, ahead, hurried)
             except RuntimeError:  # closed in this moment
                 raise self._stopped() from self._failure
 
@@ -165,12 +171,15 @@ class Engine:
     async def _measure(self, sample: Sample) -> None:
         if self.measurer is None:
             raise EngineStopped("the engine has no measurer")
+        self._begun.add(sample)
         outcome = await self.measurer.measure(sample)
         with self._changed:
             if not self._over:
                 self.outcomes[sample] = outcome
                 self.finished.append(sample)
-                self._changed.notify_all()
+                # To wake those who wait for another sample would cost as much as the sample.
+                if sample in self._awaited:
+                    self._changed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         # Nobody may wait for ever for a sample whose task has died.
@@ -181,19 +190,24 @@ class Engine:
     def _wait_for(self, samples: Sequence[Sample]) -> None:
         left = deque(samples)
         try:
-            while left:
-                seconds = min(_POLL, self._watcher.waiting())
-                with self._changed:
-                    self._changed.wait_for(lambda: self._over or not self._missing(left), seconds)
-                    if self._missing(left) and self._over:
-                        raise self._stopped() from self._failure
+            while True:
+                while left and left[0] in self.outcomes:
+                    left.popleft()
+                if not left:
+                    return
+                self._wait_at_most(min(_POLL, self._watcher.waiting()), left[0])
         finally:
             self._watcher.waited()
 
-    def _missing(self, left: deque[Sample]) -> bool:
-        while left and left[0] in self.outcomes:
-            left.popleft()
-        return bool(left)
+    def _wait_at_most(self, seconds: float, sample: Sample) -> None:
+        with self._changed:
+            self._awaited.append(sample)
+            try:
+                self._changed.wait_for(lambda: self._over or sample in self.outcomes, seconds)
+            finally:
+                self._awaited.remove(sample)
+            if self._over and sample not in self.outcomes:
+                raise self._stopped() from self._failure
 
     def _stopped(self) -> EngineStopped:
         if self._failure is None:

@@ -17,6 +17,7 @@ from pytest_upskill.types import Account, Model, RateLimits
 
 _FIRST_PAUSE = 0.5  # seconds, at most, where the server names none
 _LONGEST_PAUSE = 30.0
+_NO_TIME = 1e-6  # what rounding leaves is not worth a timer
 
 _Queue: TypeAlias = "deque[tuple[asyncio.Future[Ticket], int]]"
 
@@ -220,7 +221,7 @@ class Limiter:
             delay = max(delay, each.delay(now))
         if self._headers is not None:
             delay = max(delay, self._headers.delay(tokens, self._in_flight, now))
-        return delay
+        return delay if delay > _NO_TIME else 0.0
 
     def _go(self, tokens: int, now: float) -> Ticket:
         self._in_flight += 1

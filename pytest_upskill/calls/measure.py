@@ -132,7 +132,7 @@ class Measurer:
         if not isinstance(error, CallError):
             return str(error)
         # What holds for all samples of a model is said at the end, once for all of them.
-        if error.fatal or error in self.means.clients.down.values():
+        if error.fatal:
             return error.short
         told = (model.name, str(error))
         words = error.short if told in self._said else str(error)

@@ -14,6 +14,7 @@ _CATCH_UP = 4.0  # seconds in which what a server saved up during a pause is spe
 _DOUBLED = 180.0  # calls after which twice the learnt rate is tried
 _SURE = 30.0  # calls in which the pace rises from the lowest likely rate to the highest
 _SEARCH = 3.0  # a second: how a rate that is only guessed grows, exponentially
+_SEARCH_MORE = 10.0
 _LATE = 0.01  # seconds that a timer may be late without a loss
 _SHORT = 2.0  # seconds
 _SLOWEST = 1 / 30  # calls a second
@@ -33,6 +34,7 @@ class Pace:
         self.rate: float | None = None
         self._high = 0.0
         self._guessed = True
+        self._search = _SEARCH
         self._numbered = 0
         self._last = 0.0
         self._next = 0.0
@@ -68,7 +70,7 @@ class Pace:
         if self.rate is None or self.doubted:
             return
         if self._guessed and self._age:
-            self.rate = self._high = self.rate * math.exp(_SEARCH * min(gap, 0.5))
+            self.rate = self._high = self.rate * math.exp(self._search * min(gap, 0.5))
         self._credit = min(self._burst, self._credit + self.rate * gap) - 1
         # A pace that has come to crawl grows with time.
         self._age += max(min(gap * self.rate, 2.0), min(gap / 2, 15.0))
@@ -115,8 +117,10 @@ class Pace:
         calls, self._counted = number - self._counted, number
         self._refusals = 1
         if self._marks:
+            guessed = self._guessed
             self._learn(sent)
-            self._try_faster(calls)
+            if not guessed:
+                self._try_faster(calls)
         else:
             self._first = {each: time for each, time in self._taken.items() if time <= sent}
             self._guess()
@@ -135,10 +139,12 @@ class Pace:
         began = next(iter(self._first.values()), self._resumed - self._paused)
         self._burst = float(taken)
         rate = taken / max(1e-3, self._resumed - began)
-        exact = 0 < self._paused != round(self._paused)
-        if exact and sum(number > self._counted for number in self._taken) < 2 * self._refusals:
-            # Not rounded to seconds: it may well be the time in which one more comes. But not where it takes most.
+        if 0 < self._paused != round(self._paused):
+            # Not rounded to seconds: it may well be the time in which one more comes.
             rate = min(rate, 1 / self._paused)
+        # Where most that went out after it are taken, it may not be the rate at all.
+        most = sum(number > self._counted for number in self._taken) > 2 * self._refusals
+        self._search = _SEARCH_MORE if most else _SEARCH
         self.rate = self._high = rate
 
     def _learn(self, sent: float) -> None:
@@ -203,4 +209,4 @@ class Pace:
         """Return the seconds to the next call."""
         speed = self._speed() + max(0.0, self._credit) / self._catch_up
         # While it is searched for the rate grows within a step.
-        return math.log1p(_SEARCH / speed) / _SEARCH if self._guessed else 1 / speed
+        return math.log1p(self._search / speed) / self._search if self._guessed else 1 / speed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from pytest_upskill.errors import CallError
@@ -30,6 +30,7 @@ class Policy:
         cap: no wait is drawn from more than this.
         longest_wait: a server that asks for a longer wait is not waited for.
         outage: an endpoint at which all calls have failed for so long is given up.
+        most_lost: so is one at which more samples than that were given up, one after the other.
     """
 
     attempts: int = 7
@@ -38,6 +39,7 @@ class Policy:
     cap: float = 30.0
     longest_wait: float = 120.0
     outage: float = 30.0
+    most_lost: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Endpoint:
         self._clock = clock
         self._most_failures = max(10, 2 * concurrency)
         self._failures = 0
-        self._failing: set[int] = set()
+        self._failing: set[Hashable] = set()
+        self._lost = 0
         self._since: float | None = None
         self.successes = 0
         self.answered = False
@@ -68,6 +71,7 @@ class Endpoint:
     def succeeded(self) -> None:
         """Note a reply."""
         self.successes += 1
+        self._lost = 0
         self.alive()
 
     def alive(self) -> None:
@@ -77,12 +81,12 @@ class Endpoint:
         self._failing.clear()
         self._since = None
 
-    def failed(self, sample: int, fault: str) -> None:
-        """Note an attempt that failed; `sample` tells whose it was."""
+    def failed(self, prompt: Hashable, fault: str) -> None:
+        """Note an attempt that failed; `prompt` tells what was asked."""
         if fault in ("failed", "lost"):
             self.answered = True
         self._failures += 1
-        self._failing.add(sample)
+        self._failing.add(prompt)
         if self._since is None:
             self._since = self._clock()
 
@@ -91,11 +95,12 @@ class Endpoint:
         return (
             self._since is not None
             and self._failures >= self._most_failures
+            and self._several
             and self._clock() - self._since >= self._policy.outage
         )
 
     def dead(self, fault: str, since: int) -> bool:
-        """Tell whether a sample that was given up shows that there is nobody, and not only what is wrong with it.
+        """Note a sample that was given up; tell whether it shows that there is nobody, and not what is wrong with it.
 
         Args:
             fault: of its last attempt.
@@ -103,8 +108,13 @@ class Endpoint:
         """
         if self.successes > since:
             return False
-        # A prompt on which a server fails is no outage: a second sample must have failed as well.
-        return fault == "unreachable" or len(self._failing) > 1
+        self._lost += 1
+        return fault == "unreachable" or self._several or self._lost > self._policy.most_lost
+
+    @property
+    def _several(self) -> bool:
+        # A prompt on which a server fails, in every arm and run of its case, is no outage.
+        return len(self._failing) > 1
 
 
 class Course:

@@ -48,11 +48,11 @@ class Told:
         """Return the seconds until a call of so many units may go, with so many others in flight."""
         if self._left == math.inf:
             return 0.0
-        self._fill(now)
+        self._fill(in_flight, now)
         units = min(units, self._limit)
         missing = units - self._left
-        if missing > 0 and self._whole == math.inf:
-            self._left = math.inf  # nothing has been said of it for so long that nothing is known
+        if missing > 0 and self._whole == math.inf and not in_flight:
+            self._left = math.inf  # nobody will say any more how much there is
             return 0.0
         if missing > 0:
             # Whole again at the latest, whatever the flow.
@@ -61,10 +61,15 @@ class Told:
 
     def take(self, units: float, now: float) -> None:
         """Charge a call that goes."""
-        if self._left < math.inf:
-            flow = self._flow + max(self._left, 0.0) / max(1e-3, self._whole - now)
-            self._next = max(self._next, now - _LATE) + units / max(flow, 1e-9)
-            self._left -= units
+        if self._left == math.inf:
+            return
+        self._left -= units
+        if self._whole == math.inf:
+            return
+        flow = self._flow + max(self._left + units, 0.0) / max(1e-3, self._whole - now)
+        # Timers fire late: where calls are spaced already, the next one is due from when this one was.
+        self._next = max(self._next, now - _LATE) if now - self._next < _LATE else now
+        self._next = min(self._next + units / max(flow, 1e-9), self._whole)
 
     def give(self, units: float) -> None:
         """Give back what a call was charged too much; negative for too little."""
@@ -73,10 +78,11 @@ class Told:
     def _low(self, units: float, in_flight: int) -> bool:
         return self._left <= 2 * (in_flight + 1) * units
 
-    def _fill(self, now: float) -> None:
+    def _fill(self, in_flight: int, now: float) -> None:
         if now >= self._whole:
-            # How long the new one lasts is known as soon as the next reply says it.
-            self._left, self._whole = self._limit, math.inf
+            # How long the new one lasts is known as soon as the next reply says it. Calls that are out may arrive
+            # in it.
+            self._left, self._whole = max(1.0, self._limit - in_flight), math.inf
             self._flow = self._next = 0.0
         elif self._flow:
             self._left = min(self._limit, self._left + self._flow * (now - self._at))

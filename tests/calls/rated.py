@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 import selectors
 from collections import deque
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from pytest_upskill.calls.limits import Limiter, Limits
-from pytest_upskill.types import Account, Model, RateLimits
+from pytest_upskill.types import Account, Model, RateLimits, Window
 
 T = TypeVar("T")
 
@@ -54,10 +55,11 @@ class TokenBucket:
     def __init__(self, rate: float, burst: float) -> None:
         self.rate = rate
         self.burst = self.level = burst
-        self.at = 0.0
+        self.at: float | None = None
 
     def take(self, now: float) -> float | None:
-        self.level = min(self.burst, self.level + self.rate * (now - self.at))
+        if self.at is not None:
+            self.level = min(self.burst, self.level + self.rate * (now - self.at))
         self.at = now
         if self.level >= 1 - 1e-9:
             self.level -= 1
@@ -100,7 +102,6 @@ class Busy:
     def __init__(self, most: int) -> None:
         self.most = most
         self.ends: list[float] = []
-        self.latency = 0.0
 
     def take(self, now: float) -> float | None:
         while self.ends and self.ends[0] <= now:
@@ -193,21 +194,35 @@ class World:
         await asyncio.sleep(way)
         now = asyncio.get_running_loop().time()
         exact = self.server.take(now)
+        limits = self.limits(now)
         if exact is None:
             self.seen.served.append(now)
             if isinstance(self.server, Busy):
                 heapq.heappush(self.server.ends, now + latency - way)
             await asyncio.sleep(latency - way)
             self.in_flight -= 1
-            limiter.leave(ticket, tokens=tokens, limits=self.limits(now))
+            limiter.leave(ticket, tokens=tokens, limits=limits)
             return True
         self.seen.refusals.append(now)
         await asyncio.sleep(latency - way if self.slow_no else way)
         self.in_flight -= 1
-        limiter.refused(ticket, self.retry_after(exact), self.limits(now))
+        limiter.refused(ticket, self.retry_after(exact), limits)
         return False
 
     def limits(self, now: float) -> RateLimits | None:
+        """Return what the headers say."""
         return None
 
 
+class Telling(World):
+    """Tells its requests in headers, as of the moment when a call arrives."""
+
+    def limits(self, now: float) -> RateLimits | None:
+        server = self.server
+        if isinstance(server, TokenBucket):
+            left = max(0.0, math.floor(server.level))
+            return RateLimits(Window(server.burst, left, (server.burst - server.level) / server.rate))
+        if isinstance(server, FixedWindow):
+            reset = (server.window + 1) * server.seconds - now
+            return RateLimits(Window(server.calls, server.calls - server.used, reset))
+        return None
