@@ -103,7 +103,7 @@ def worker_of(controller: int) -> Iterator[int]:
     """Yield the workers that a controller started."""
     found = subprocess.run(["pgrep", "-P", str(controller)], capture_output=True, text=True, check=False)
     for line in found.stdout.split():
-        if "execnet" in Path(f"/proc/{line}/cmdline").read_text():
+        if "exec(eval" in Path(f"/proc/{line}/cmdline").read_text():
             yield int(line)
 
 

@@ -99,17 +99,15 @@ def main() -> None:
         "deepeval -n16": (options.deepeval, deepeval),
     }
     with common.server(LATENCY) as url, tempfile.TemporaryDirectory() as name:
-        commands = {}
-        for tool, (path, make) in makers.items():
-            if path is not None:
-                folder = Path(name) / make.__name__
+        tools = {tool: (path, make) for tool, (path, make) in makers.items() if path is not None}
+        runs: dict[str, list[Run]] = {tool: [] for tool in tools}
+        for number in range(options.rounds):
+            for tool, (path, make) in tools.items():
+                # A folder of its own each time: what a tool remembers would spare it calls.
+                folder = Path(name) / f"{make.__name__}-{number}"
                 folder.mkdir()
-                commands[tool] = (folder, make(folder, path, url))
-        runs: dict[str, list[Run]] = {tool: [] for tool in commands}
-        for _ in range(options.rounds):
-            for tool, (folder, command) in commands.items():
                 before = common.counts(url)["requests"]
-                runs[tool].append(run(command, folder, url))
+                runs[tool].append(run(make(folder, path, url), folder, url))
                 asked = common.counts(url)["requests"] - before
                 if asked < CALLS:
                     raise SystemExit(f"{tool} made {asked} of {CALLS} calls")
@@ -154,8 +152,10 @@ def promptfoo(folder: Path, path: Path, url: str) -> list[str]:
 def inspect(folder: Path, path: Path, _url: str) -> list[str]:
     """Write inspect_ai's task."""
     (folder / "bench.py").write_text(INSPECT)
-    connections = ["--max-connections", "64", "--max-samples", "64"]
-    return [str(path), "eval", "bench.py", "--model", "openai/bench", *connections, "--display", "none"]
+    connections = ["--max-connections", "64"]
+    # The server has the chat completions API alone.
+    model = ["--model", "openai/bench", "-M", "responses_api=false"]
+    return [str(path), "eval", "bench.py", *model, *connections, "--display", "none"]
 
 
 def deepeval(folder: Path, path: Path, _url: str) -> list[str]:

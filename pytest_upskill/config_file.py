@@ -131,11 +131,11 @@ def _mistakes(file: FileModel) -> Iterator[tuple[list[Key], str]]:
             yield ["models", name], "a model's name must not end like an arm"
     for name, entry in file.models.items():
         if entry.account is not None and entry.account not in file.accounts:
-            known = listing(file.accounts)
-            words = (
-                f"unknown account '{entry.account}'{nearest(entry.account, file.accounts)}: known are {known}"
+            known = (
+                f"known are {listing(file.accounts)}" if file.accounts else "write its limits under accounts"
             )
-            yield ["models", name, "account"], words
+            near = nearest(entry.account, file.accounts)
+            yield ["models", name, "account"], f"unknown account '{entry.account}'{near}: {known}"
 
 
 def _placed(path: Path, text: str, keys: Sequence[Key], sentence: str) -> ConfigError:

@@ -225,7 +225,9 @@ def settings(config: pytest.Config) -> Settings:
     """
     values = {option.dest: _value(config, option) for option in OPTIONS}
     if config.getoption("upskill_base") is not None and not values["upskill_changed"]:
-        raise pytest.UsageError("--upskill-base names what --upskill-changed compares with: add --upskill-changed")
+        raise pytest.UsageError(
+            "--upskill-base names what --upskill-changed compares with: add --upskill-changed"
+        )
     root = config.rootpath
     report = values["upskill_report"]
     models = values["upskill_models"]

@@ -203,7 +203,8 @@ class Outcome:
     """What became of a sample: `error` or `skip` is set, or else `reply` and `scores` are.
 
     `source` tells where the reply came from; `cost` is in US dollars at the list price, None where the price or
-    the usage is unknown; `log` holds what the SDK logged or warned of.
+    the usage is unknown; `log` holds what the SDK logged or warned of; `short` is the cause of an error in a few words,
+    where there are any, and all that `error` says of one that was told before.
     """
 
     reply: Reply | None = None
@@ -213,6 +214,7 @@ class Outcome:
     source: Source = "call"
     cost: float | None = None
     log: tuple[str, ...] = ()
+    short: str | None = None
 
     @property
     def cached(self) -> bool:

@@ -163,7 +163,8 @@ def test_the_file_is_searched_upward_and_the_nearest_counts(root: Path) -> None:
          "not -1"),
         ("models:\n  a:\n    provider: x\n    account: lap\naccounts:\n  lab: {}", ":4: models.a.account: unknown "
          "account 'lap' (did you mean 'lab'?): known are lab"),
-        ("models:\n  a: {provider: x, account: lab}", ":2: models.a.account: unknown account 'lab': known are none"),
+        ("models:\n  a: {provider: x, account: lab}", ":2: models.a.account: unknown account 'lab': write its limits "
+         "under accounts"),
         ("accounts:\n  lab: {concurrency: 0}", ":2: accounts.lab.concurrency: must be at least 1, not 0"),
         ("accounts:\n  lab: {tokens_per_minut: 1}", ":2: accounts.lab.tokens_per_minut: unknown key (did you mean "
          "'tokens_per_minute'?)"),

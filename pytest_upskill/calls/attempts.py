@@ -91,8 +91,9 @@ class Attempts:
         """
         endpoint = self._endpoint(model)
         course = Course(endpoint, model.deadline, self._policy, self._chance)
+        expected = self._expect(model, request)
         while True:
-            turn = await self._turn(model, request, again=course.attempts > 0)
+            turn = await self._turn(model, expected, again=course.attempts > 0)
             try:
                 reply = await self._attempt(model, request, course, turn, keep)
             except CallError as caught:
@@ -104,6 +105,7 @@ class Attempts:
                 if endpoint.out():
                     raise self._dead(model, course, error) from caught
                 if verdict.wait:
+                    self._refuse(model, expected)
                     with suppress(WaitEnded):
                         await self._waits.on(model.name, asyncio.sleep(verdict.wait))
             else:
@@ -122,17 +124,16 @@ class Attempts:
             found = self._endpoints[model.name] = Endpoint(concurrency, self._policy)
         return found
 
-    async def _turn(self, model: Model, request: Request, *, again: bool) -> _Turn:
+    async def _turn(self, model: Model, expected: Expected, *, again: bool) -> _Turn:
         limiter = self._limits.of(model)
-        expected = self._expect(model, request)
         while True:
-            self._refuse(model, expected.cost)
+            self._refuse(model, expected)
             with suppress(WaitEnded):
                 ticket = await self._waits.on(model.name, limiter.enter(expected.tokens, again=again))
                 break
         try:
             # All may have changed while this call waited for its turn.
-            self._refuse(model, expected.cost)
+            self._refuse(model, expected)
             return _Turn(limiter, ticket, self._budget.reserve(expected.cost))
         except BaseException as error:
             limiter.dropped(ticket)
@@ -140,11 +141,11 @@ class Attempts:
                 self._waits.end()
             raise
 
-    def _refuse(self, model: Model, cost: float | None) -> None:
+    def _refuse(self, model: Model, expected: Expected) -> None:
         if self.stopped is not None:
             raise anew(self.stopped)
         self._clients.refuse_vain_calls(model)
-        self._budget.refuse_vain_calls(cost)
+        self._budget.refuse_vain_calls(expected.cost)
 
     async def _attempt(
         self, model: Model, request: Request, course: Course, turn: _Turn, keep: Keep

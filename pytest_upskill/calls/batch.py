@@ -16,7 +16,7 @@ from pytest_upskill.calls.budget import Budget
 from pytest_upskill.calls.claims import Claims
 from pytest_upskill.calls.clients import Clients, anew
 from pytest_upskill.calls.store import Store, endpoint_of
-from pytest_upskill.errors import UpskillError
+from pytest_upskill.errors import CallError, UpskillError
 from pytest_upskill.protocols import BatchProvider
 from pytest_upskill.types import Model, Reply, Request, Usage
 
@@ -24,6 +24,7 @@ __all__ = ["Batcher", "Poll", "Wanted"]
 
 _KEPT = 30 * 86400  # seconds; no provider keeps results longer
 _OTHERS = 0.1  # seconds between two looks whether another process has handed in its batch
+_LONGEST_OTHERS = 900.0  # seconds
 _LONGEST_SUBMIT = 2.0  # seconds that are given at the end of a run to a batch that is being handed in
 
 
@@ -115,8 +116,7 @@ class Batcher:
             task.cancel()
         if begun:
             await asyncio.wait(begun)
-        for batch in self._batches:
-            await batch.close()
+        await asyncio.gather(*(batch.close() for batch in self._batches))
 
     async def _begin(self, model: Model, provider: BatchProvider) -> _Lot:
         lot = _Lot()
@@ -159,14 +159,22 @@ class Batcher:
         """Keep others from handing in the same requests between the look and the hand-in."""
         key = hashlib.sha256(b"batches at %s" % endpoint.encode("utf-8", "replace")).digest()
         async with self._locks.setdefault(endpoint, asyncio.Lock()):
-            await self._claimed(key)
+            await self._claimed(key, endpoint)
             try:
                 yield
             finally:
                 if self._claims is not None:
                     self._claims.release(key)
 
-    async def _claimed(self, key: bytes) -> None:
+    async def _claimed(self, key: bytes, endpoint: str) -> None:
         # What holds a claim is a lock of the system: nobody tells when it is given back.
-        while self._claims is not None and not self._claims.take(key):  # noqa: ASYNC110
+        waited = 0.0
+        while self._claims is not None and not self._claims.take(key):
+            if waited >= _LONGEST_OTHERS:
+                raise CallError(
+                    f"another run that shares the store has been handing in a batch to {endpoint} for "
+                    f"{_LONGEST_OTHERS:.0f} s: end it, or run again without --upskill-batch",
+                    short="another run is handing in a batch",
+                )
             await asyncio.sleep(_OTHERS)
+            waited += _OTHERS

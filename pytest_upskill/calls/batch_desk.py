@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from pytest_upskill.calls.budget import Budget, Reservation
 from pytest_upskill.calls.clients import Clients
+from pytest_upskill.calls.received import straighten
 from pytest_upskill.calls.store import Store
 from pytest_upskill.calls.strangers import in_words
 from pytest_upskill.errors import CallError
@@ -78,6 +79,7 @@ class Desk:
             with in_words(f"{model.name}: the provider failed", CallError):
                 return await question
         except CallError as caught:
+            straighten(caught)
             raise self.clients.presentable(model, caught) from caught
 
 

@@ -73,13 +73,9 @@ class Following:
 
     async def _follow(self) -> None:
         try:
-            await self._until_ended()
-            if self.state.gone:
-                self._tell("is not known at the server any more", self.slip.wanted)
-            else:
-                await self._read()
-            if self._desk.store is not None:
-                await self._desk.store.forget_batch(self.slip.id)
+            # Whatever happens here, those who wait must hear of it.
+            with in_words(f"{self._model.name}: the batch {self.slip.id} could not be followed", CallError):
+                await self._to_its_end()
         except CallError as error:
             self._error = self._kept(error)
         except UpskillError as error:
@@ -90,6 +86,15 @@ class Following:
             self.slip.reservations.clear()
         self._wake(list(self._waiting))
 
+    async def _to_its_end(self) -> None:
+        await self._until_ended()
+        if self.state.gone:
+            self._tell("is not known at the server any more", self.slip.wanted)
+        else:
+            await self._read()
+        if self._desk.store is not None:
+            await self._desk.store.forget_batch(self.slip.id)
+
     async def _until_ended(self) -> None:
         while True:
             try:
@@ -99,8 +104,9 @@ class Following:
                 continue
             self._silent = 0.0
             # Said twice: a batch may not be known everywhere in the moment after it was made.
-            gone, self.state = self.state.gone, state
-            if state.ended and (gone or not state.gone):
+            over = state.ended and (self.state.gone or not state.gone)
+            self.state = state
+            if over:
                 return
             await self._wait()
 

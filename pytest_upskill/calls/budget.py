@@ -116,14 +116,14 @@ class Budget:
 
     def _refusal(self, expected: int) -> str | None:
         if self.most_calls is not None and self._calls + len(self._held) >= self.most_calls:
-            return f"--upskill-max-calls={self.most_calls} is reached: no further call is made"
+            return f"--upskill-max-calls={self.most_calls} is reached: no further call is made; raise it to go on"
         if self.dollars is None or self._limit is None:
             return None
         if self._spent + self._aside + expected <= self._limit:
             return None
-        return (
-            f"the budget of {in_dollars(self.dollars)} (--upskill-budget) is spent: no further call is made"
-        )
+        # Less than the limit is spent where calls are expected to cost more than is left.
+        rest = f"the next call may cost more than is left of {in_dollars(self.dollars)} (--upskill-budget)"
+        return f"{rest}: no further call is made; raise it to go on"
 
 
 def _parts(dollars: float) -> int:

@@ -52,6 +52,7 @@ class Caller:
         claims: which requests other runs with the same store are making.
         mode: `refresh` asks again for what is stored.
         batches: where requests may go before they are made one by one.
+        notice: takes whole sentences for the end of the run.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Caller:
         claims: Claims | None,
         mode: CacheMode,
         batches: Batches | None = None,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._clients = clients
         self._attempts = attempts
@@ -69,6 +71,8 @@ class Caller:
         self._claims = claims if mode == "auto" else None
         self._mode = mode
         self._batches = batches
+        self._notice = notice
+        self._elsewhere = 0
         self._looked = False
         self._flights: dict[bytes, _Flight] = {}
         self._landed: dict[bytes, Got] = {}
@@ -122,6 +126,11 @@ class Caller:
                 self._flights.pop(key, None)
                 return got
 
+    def words(self) -> str:
+        """Say how many replies another run is getting; nothing when none is waited for. Any thread."""
+        are = "reply is" if self._elsewhere == 1 else "replies are"
+        return f"{self._elsewhere} {are} awaited from another run" if self._elsewhere else ""
+
     async def close(self) -> None:
         """End the calls, and close the clients and the store."""
         calls = [flight.call for flight in self._flights.values()]
@@ -143,13 +152,28 @@ class Caller:
     async def _claimed(self, model: Model, key: bytes, request: Callable[[], Request]) -> Got:
         if self._claims is None or self._store is None:
             return await self._made(model, key, request)
-        stored = await claimed(self._claims, self._store, key)
+        stored = await self._from_elsewhere(self._claims, self._store, model, key)
         if stored is not None:
             return Got(stored, self._origin(key))
         try:
             return await self._made(model, key, request)
         finally:
             self._claims.release(key)
+
+    async def _from_elsewhere(self, claims: Claims, store: Store, model: Model, key: bytes) -> Reply | None:
+        # As long as a sample is tried for in the other run, if it is alive.
+        patience = model.deadline + model.timeout
+        self._elsewhere += 1
+        try:
+            stored = await claimed(claims, store, key, patience)
+        finally:
+            self._elsewhere -= 1
+        if stored is None and not claims.has(key):
+            self._notice(
+                f"{model.name}: another run that shares the store has been asking for the same replies for "
+                f"{patience:.0f} s: they are asked for here as well"
+            )
+        return stored
 
     async def _made(self, model: Model, key: bytes, request: Callable[[], Request]) -> Got:
         await self._clients.ready(model)

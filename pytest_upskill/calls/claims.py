@@ -100,6 +100,10 @@ class Claims:
             self._mine.add(place)
         return taken
 
+    def has(self, key: bytes) -> bool:
+        """Tell whether a key is claimed here."""
+        return _place(key) in self._mine
+
     def release(self, key: bytes) -> None:
         """Let go of a key, once its reply is in the store or will not come; nothing happens to a key of others."""
         self._release(_place(key))
@@ -123,18 +127,23 @@ def _place(key: bytes) -> int:
     return int.from_bytes(key[:8].ljust(8, b"\0"), "big") % PLACES
 
 
-async def claimed(claims: Claims, store: Store, key: bytes) -> Reply | None:
-    """Wait for the reply that another process is getting.
+async def claimed(claims: Claims, store: Store, key: bytes, patience: float) -> Reply | None:
+    """Wait for the reply that another process is getting, `patience` seconds at most: it may have been stopped.
 
     Returns:
-        The reply as soon as it is in the store, or None when the claim is ours: to make the call and to release it.
+        The reply as soon as it is in the store, or None when the call is to be made here. The claim is ours then, to
+        be released after it, unless our patience was over.
 
     Raises:
         StoreError: the store cannot be used.
     """
-    pause = _FIRST_PAUSE
+    pause, waited = _FIRST_PAUSE, 0.0
     while not claims.take(key):
+        if waited >= patience:
+            return None
         await asyncio.sleep(pause)
+        # Not by a clock: a machine or a process that sleeps must not call as soon as it wakes up.
+        waited += pause
         pause = min(1.5 * pause, _LONGEST_PAUSE)
         reply = store.get(key)
         if reply is not None:

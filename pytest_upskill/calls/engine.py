@@ -7,6 +7,8 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
 
 from pytest_upskill.calls.lane import Lane
 from pytest_upskill.calls.measure import Measurer
@@ -20,6 +22,8 @@ _ROOM = 2
 _POLL = 0.5  # seconds; on Windows only a wait with a time limit can be interrupted
 _LONGEST_CANCEL = 2.0  # seconds
 _LONGEST_STOP = 8.0  # seconds, for all of `stop`
+_LONGEST_LOOK = 0.2  # seconds
+_Seen = TypeVar("_Seen")
 
 
 class EngineStopped(Exception):
@@ -107,6 +111,17 @@ class Engine:
             with contextlib.suppress(EngineStopped):
                 self._ask(samples, [])
         return [self.outcomes[sample] for sample in samples]
+
+    def look(self, question: Callable[[], _Seen], otherwise: _Seen) -> _Seen:
+        """Ask for something that belongs to the loop, on its thread; `otherwise` where it does not answer soon."""
+        seen: Future[_Seen] = Future()
+        if self._loop is None:
+            return otherwise
+        try:
+            self._loop.call_soon_threadsafe(lambda: seen.set_result(question()))
+            return seen.result(_LONGEST_LOOK)
+        except (RuntimeError, TimeoutError):  # it has ended, or is busy
+            return otherwise
 
     def stop(self) -> None:
         """Cancel what is in flight, close the clients and the store, and end the thread.

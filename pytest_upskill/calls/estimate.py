@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, fsum
 from typing import TYPE_CHECKING
 
 from pytest_upskill.calls.prices import Prices
-from pytest_upskill.types import DEFAULT_CONCURRENCY, Model, Request, Usage
+from pytest_upskill.types import DEFAULT_CONCURRENCY, Account, Model, Request, Usage
 
 if TYPE_CHECKING:
     from pytest_upskill.calls.store import History
@@ -50,11 +50,18 @@ class Estimator:
     Args:
         prices: of the models.
         history: what the store has seen of a model; asked once for each.
+        accounts: limits that models share, by their names.
     """
 
-    def __init__(self, prices: Prices, history: Callable[[Model], History | None]) -> None:
+    def __init__(
+        self,
+        prices: Prices,
+        history: Callable[[Model], History | None],
+        accounts: Mapping[str, Account] | None = None,
+    ) -> None:
         self._prices = prices
         self._history = history
+        self._accounts = accounts or {}
         self._seen: dict[str, History | None] = {}
 
     def call(self, model: Model, request: Request) -> Expected:
@@ -100,17 +107,33 @@ class Estimator:
         if history is None or history.latency is None:
             return None
         rounds = max(calls / (model.concurrency or DEFAULT_CONCURRENCY), 1)
-        paced = [
-            60 * amount / rate
-            for amount, rate in ((calls, model.requests_per_minute), (tokens, model.tokens_per_minute))
-            if rate
-        ]
-        return max([rounds * history.latency, *paced])
+        alone = max(rounds * history.latency, _paced(model, calls, tokens))
+        return max(alone, self.shared([(model, calls, tokens)]))
+
+    def shared(self, amounts: Sequence[tuple[Model, int, int]]) -> float:
+        """Return how many seconds the accounts need at least for so many calls and tokens of their models."""
+        times = [0.0]
+        for name, account in self._accounts.items():
+            own = [(model, calls, tokens) for model, calls, tokens in amounts if model.account == name]
+            times.append(_paced(account, sum(row[1] for row in own), sum(row[2] for row in own)))
+            if account.concurrency:
+                work = sum(calls * self._latency(model) for model, calls, _ in own)
+                times.append(work / account.concurrency)
+        return max(times)
+
+    def _latency(self, model: Model) -> float:
+        history = self._of(model)
+        return (history.latency or 0.0) if history is not None else 0.0
 
     def _of(self, model: Model) -> History | None:
         if model.name not in self._seen:
             self._seen[model.name] = self._history(model)
         return self._seen[model.name]
+
+
+def _paced(limits: Model | Account, calls: int, tokens: int) -> float:
+    rates = ((calls, limits.requests_per_minute), (tokens, limits.tokens_per_minute))
+    return max([0.0, *(60 * amount / rate for amount, rate in rates if rate)])
 
 
 def _tokens(usage: Usage) -> tuple[int, int]:

@@ -83,7 +83,14 @@ class Means:
                 clients=self.clients,
                 paid=self.prices.cost,
             )
-        self.caller = Caller(self.clients, self.attempts, store, claims, setting.mode, self.batcher)
+        self.caller = Caller(
+            self.clients, self.attempts, store, claims, setting.mode, self.batcher, setting.notice
+        )
+
+    def words(self) -> str:
+        """Say what is waited for that nobody here can hasten: batches, and calls of other runs. Any thread."""
+        batches = "" if self.batcher is None else self.batcher.words()
+        return ", ".join(filter(None, (batches, self.caller.words())))
 
     def unrecorded(self, sample: Sample) -> CallError:
         """Return the error of a sample whose reply is nowhere, where no call may be made."""

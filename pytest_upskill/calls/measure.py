@@ -120,24 +120,27 @@ class Measurer:
                 with in_words(f"{sample.model.name}: {sample.id} could not be measured", CallError):
                     outcome = await self._measured(sample)
             except UpskillError as error:
-                outcome = Outcome(error=presentable(self._words(error, sample.model), variable))
-        return replace(outcome, log=tuple(presentable(line, variable) for line in log)) if log else outcome
+                words, short = self._words(error, sample.model)
+                outcome = Outcome(error=presentable(words, variable), short=presentable(short, variable))
+        masked = (self.means.clients.mask(sample.model, line) for line in log)
+        return replace(outcome, log=tuple(presentable(line, variable) for line in masked)) if log else outcome
 
     async def close(self) -> None:
         """End what is under way and close what was opened, on the loop."""
         await finished([asyncio.ensure_future(closed(self._isolation))])
         await self._caller.close()
 
-    def _words(self, error: UpskillError, model: Model) -> str:
+    def _words(self, error: UpskillError, model: Model) -> tuple[str, str]:
+        """Return what is said of an error at its sample, and its cause in a few words."""
         if not isinstance(error, CallError):
-            return str(error)
+            return str(error), str(error)
         # What holds for all samples of a model is said at the end, once for all of them.
         if error.fatal:
-            return error.short
+            return error.short, error.short
         told = (model.name, str(error))
         words = error.short if told in self._said else str(error)
         self._said.add(told)
-        return words
+        return words, error.short
 
     async def _measured(self, sample: Sample) -> Outcome:
         leak = self._requests.contamination(sample)

@@ -44,9 +44,9 @@ class Recordings:
         found = self._file(root, model).get(key)
         return None if found is None else found.reply
 
-    def keys(self, root: Path, model: str) -> set[bytes]:
-        """Return the keys of all that is recorded for a skill's folder and a model. Raises as `get` does."""
-        return set(self._file(root, model))
+    def any(self, root: Path, model: str) -> bool:
+        """Tell whether anything is recorded for a skill's folder and a model. Raises as `get` does."""
+        return bool(self._file(root, model))
 
     def entries(self, root: Path, model: str) -> list[Recorded]:
         """Return all that is recorded for a skill's folder and a model. Raises as `get` does."""

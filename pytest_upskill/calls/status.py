@@ -11,8 +11,9 @@ class Status:
 
     `done` of `total` samples are known and `in_flight` calls are under way; `calls` were made, `stored` replies
     were there before. `spent` is in US dollars, None when a price is unknown. `waiting` is in seconds: how long
-    nothing may be sent yet, because of `cause`. `running` is in seconds since the first sample was asked for.
-    `batches` says in words how far the batches are.
+    nothing may be sent yet; `cause` says why (`haiku is rate limited`). `running` is in seconds since the first
+    sample was asked for.
+    `batches` says in words how far the batches are, and what other runs are asked for.
     """
 
     done: int

@@ -13,6 +13,7 @@ from pytest_upskill.verdicts.result import GateResult
 
 _MOST_MISSES = 10
 _MOST_LINES = 8
+_MOST_SENTENCES = 3
 _MOST_COLUMNS = 100
 _WIDTH = 80
 
@@ -31,7 +32,7 @@ def failure(
     gate = result.gate
     word = result.decision.word if result.decision else "failed"
     lines = [one_line(f"{gate.suite.skill.name} on {gate.model.name}: gate {word}")]
-    for text in _said(result, down):
+    for text in _said(result, outcomes, down):
         lines += wrapped(folded(text), _WIDTH, "  ", "    ")
     misses = [s for s in gate.samples if s.arm == WITH and s in outcomes and _missed(outcomes[s])]
     most = len(misses) if verbose else _MOST_MISSES
@@ -44,14 +45,27 @@ def failure(
     return "\n".join(lines)
 
 
-def _said(result: GateResult, down: Mapping[str, str]) -> Iterator[str]:
+def _said(result: GateResult, outcomes: Mapping[Sample, Outcome], down: Mapping[str, str]) -> Iterator[str]:
     reasons = result.decision.reasons if result.decision else ()
     yield from reasons
-    if result.gate.model.name in down:
-        yield down[result.gate.model.name]
+    cause = down.get(result.gate.model.name)
+    if cause is not None:
+        yield cause
+    # The reasons name causes in a few words; whoever selected the gate alone reads the sentences nowhere else.
+    told = (*reasons, *([cause] if cause else ()))
+    sentences = [sentence for sentence in _sentences(result.gate.samples, outcomes) if sentence not in told]
+    yield from sentences[:_MOST_SENTENCES]
     verdict = result.verdict
     if verdict is not None and not any(verdict.phrase in reason for reason in reasons):
         yield verdict.phrase
+
+
+def _sentences(samples: Sequence[Sample], outcomes: Mapping[Sample, Outcome]) -> list[str]:
+    """Return what errors say beyond their few words, each once."""
+    known = (outcomes[sample] for sample in samples if sample in outcomes)
+    return list(
+        dict.fromkeys(each.error for each in known if each.error and each.short not in {None, each.error})
+    )
 
 
 def _files(misses: Sequence[Sample]) -> list[str]:

@@ -22,7 +22,7 @@ class Load:
     """What of a skill on a model is there, and what must be called for.
 
     `recorded`, `stored` and those to call count distinct requests: one that stands in several rows is counted in
-    the first.
+    the first. `batched` are those in batches that an earlier run has handed in.
     """
 
     skill: str
@@ -31,13 +31,15 @@ class Load:
     recorded: int
     stored: int
     rest: Estimate
+    batched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Counts of what is to be measured.
 
-    `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay).
+    `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay); `reads` that
+    what is there is used (not with `refresh` and `off`).
     `seconds` is how long that takes; None where it is not known. `smallest` holds for each number of samples an arm,
     of models with noise, the smallest lift that it shows.
     """
@@ -52,6 +54,7 @@ class Plan:
     smallest: tuple[tuple[int, float | None], ...] = ()
     seconds: float | None = None
     calls: bool = True
+    reads: bool = True
 
     @property
     def recorded(self) -> int:
@@ -60,6 +63,10 @@ class Plan:
     @property
     def stored(self) -> int:
         return sum(load.stored for load in self.loads)
+
+    @property
+    def batched(self) -> int:
+        return sum(load.batched for load in self.loads)
 
     @property
     def rest(self) -> int:
@@ -85,6 +92,7 @@ def make_plan(
     *,
     seconds: float | None = None,
     calls: bool = True,
+    reads: bool = True,
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
     sizes = {_samples_an_arm(gate) for gate in gates if not deterministic(gate.model.name)}
@@ -99,6 +107,7 @@ def make_plan(
         smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes) if size),
         seconds=seconds,
         calls=calls,
+        reads=reads,
     )
 
 
@@ -123,8 +132,10 @@ def plan_lines(plan: Plan, width: int) -> list[str]:
 def _replies(plan: Plan) -> str:
     parts = [f"{plan.recorded} recorded"] if plan.recorded else []
     # That nothing is in the store is news only where nothing is recorded.
-    if plan.stored or not plan.recorded:
+    if plan.stored or (plan.reads and not plan.recorded):
         parts.append(f"{plan.stored} in the store")
+    if plan.batched:
+        parts.append(f"{plan.batched} in open batches")
     if not plan.calls:
         return ", ".join([*parts, f"{plan.rest} missing"])
     return ", ".join([*parts, counted(plan.rest, "call"), *_toll(plan)])

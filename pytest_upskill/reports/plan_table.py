@@ -13,7 +13,8 @@ from pytest_upskill.reports.words import wrapped
 
 _BASIS = (
     f"Tokens, dollars and time are estimates: {LETTERS_A_TOKEN} characters of a prompt are a token, and a reply is as "
-    f"long as the mean of those in the store of the same model, or {UNSEEN_REPLY} tokens where there are none."
+    f"long as the mean of those in the store of the same model, or {UNSEEN_REPLY} tokens (max_tokens, where that is "
+    "less) where there are none."
 )
 
 
@@ -26,6 +27,7 @@ def plan_table(plan: Plan, width: int) -> Iterator[Line]:
         "samples",
         "recorded",
         "stored",
+        "batched",
         rest,
         "tokens in",
         "tokens out",
@@ -34,11 +36,14 @@ def plan_table(plan: Plan, width: int) -> Iterator[Line]:
     )
     rows = []
     for load in plan.loads:
-        there = (load.samples, load.recorded if plan.recorded else "", load.stored, load.rest.calls)
+        stored = load.stored if plan.reads else ""
+        batched = load.batched if plan.batched else ""
+        there = (load.samples, load.recorded if plan.recorded else "", stored, batched, load.rest.calls)
         toll = _toll(load.rest, load.rest.seconds) if plan.calls else ("",) * 4
         rows.append((one_line(load.skill), one_line(load.model), *there, *toll))
     if len(rows) > 1:
-        there = (plan.samples, plan.recorded or "", plan.stored, plan.rest)
+        stored = plan.stored if plan.reads else ""
+        there = (plan.samples, plan.recorded or "", stored, plan.batched or "", plan.rest)
         rows.append(("all", "", *there, *(_toll(_sum(plan), plan.seconds) if plan.calls else ("",) * 4)))
     cells = [dict(zip(columns, map(str, row), strict=True)) for row in rows]
     yield from laid_out(cells, Shape(columns, ("skill", "model"), ("tokens out", "tokens in", "time")), width)

@@ -59,8 +59,12 @@ def _ever_shorter(status: Status, rate: float | None) -> Iterator[str]:
         "in flight": f"{status.in_flight} in flight" if status.in_flight else "",
         "rate": _rate(rate) if rate else "",
         "spent": _dollars(status.spent) if status.spent else "",
-        "left": f"about {span((status.total - status.done) / rate)} left" if rate and known else "",
-        "waiting": _waiting(status),
+        # How long a batch takes, no call tells.
+        "left": f"about {span((status.total - status.done) / rate)} left"
+        if rate and known and not status.batches
+        else "",
+        "waiting": f"waiting on limits for {span(status.waiting)}" if status.waiting > 0 else "",
+        "cause": f": {_plain(status.cause)}" if status.waiting > 0 and status.cause else "",
         "batches": _plain(status.batches),
     }
     if status.done == status.total:
@@ -69,23 +73,15 @@ def _ever_shorter(status: Status, rate: float | None) -> Iterator[str]:
     facts["left"] = facts["left"].removeprefix("about ")
     head = f"{status.done}/{status.total}" if known else str(status.done)
     yield _joined(head, facts)
-    for least in ("rate", "spent", "in flight", "batches", "left", "waiting"):
+    for least in ("cause", "rate", "spent", "in flight", "batches", "left", "waiting"):
         facts[least] = ""
         yield _joined(head, facts)
 
 
 def _joined(head: str, facts: dict[str, str]) -> str:
     numbers = [head, *(facts[name] for name in ("in flight", "rate", "spent", "left"))]
-    parts = [", ".join(filter(None, numbers)), facts["waiting"], facts["batches"]]
+    parts = [", ".join(filter(None, numbers)), facts["waiting"] + facts["cause"], facts["batches"]]
     return "upskill: " + "; ".join(filter(None, parts))
-
-
-def _waiting(status: Status) -> str:
-    return (
-        f"waiting on {_plain(status.cause) or 'limits'} for {span(status.waiting)}"
-        if status.waiting > 0
-        else ""
-    )
 
 
 def _plain(text: str) -> str:

@@ -23,8 +23,8 @@ def spending(budget: Budget, outcomes: Iterable[Outcome], width: int) -> Iterato
         yield Line(f"spent: {_amount(budget)} in {counted(budget.calls, 'call')}{_unpriced(budget)}")
     if budget.exhausted is not None:
         missing = sum(outcome.error in (budget.exhausted, SHORT) for outcome in outcomes)
-        less = f"; {counted(missing, 'sample')} not measured" if missing else ""
-        yield from (Line(text, {"red": True}) for text in wrapped(budget.exhausted + less, width, "", "  "))
+        less = f"{counted(missing, 'sample')} not measured: " if missing else ""
+        yield from (Line(text, {"red": True}) for text in wrapped(less + budget.exhausted, width, "", "  "))
 
 
 def _amount(budget: Budget) -> str:

@@ -49,9 +49,12 @@ def summary(
     lines = [*table(results, look.width)]
     if look.verbosity > 0:
         lines += _case_lines(results, outcomes, look.width)
-    notes: list[Line] = []
     if look.verbosity >= 0:
         notes = [*_notes(results, down), *_case_health(results, outcomes), *_lint(findings)]
+    else:
+        # Who is told nothing else has to know why nothing was measured, unless a gate has said so.
+        told = {result.gate.model.name for result in results if result.decision is not None}
+        notes = list(_causes({name: cause for name, cause in down.items() if name not in told}))
     return [*lines, *_wrapped([*notes, *_gates(results)], look.width)]
 
 
@@ -66,10 +69,14 @@ def _notes(results: Sequence[GateResult], down: Mapping[str, str]) -> Iterator[L
     for result in results:
         for note in _row_notes(result):
             yield Line(folded(f"{_place(result.gate)}: {note}"))
-    for name, cause in down.items():
-        yield Line(folded(cause if cause.startswith(name) else f"{name}: {cause}"), {"red": True})
+    yield from _causes(down)
     if any(result.gate.model.provider == "reader" for result in results):
         yield Line(READER_NOTE)
+
+
+def _causes(down: Mapping[str, str]) -> Iterator[Line]:
+    for name, cause in down.items():
+        yield Line(folded(cause if cause.startswith(name) else f"{name}: {cause}"), {"red": True})
 
 
 def _place(gate: Gate) -> str:
@@ -100,22 +107,32 @@ def _added_tokens(result: GateResult) -> str:
 
 
 def _case_health(results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome]) -> Iterator[Line]:
-    hits: dict[Suite, dict[str, list[bool]]] = {}
+    seen: dict[Suite, dict[str, list[bool | None]]] = {}
     for result in results:
         if result.verdict is not None:
-            for sample in result.gate.samples:
-                outcome = outcomes.get(sample)
-                if outcome is not None and outcome.measured:
-                    hits.setdefault(result.gate.suite, {}).setdefault(sample.case.id, []).append(outcome.hit)
-    for suite, cases in hits.items():
-        never = [case for case, seen in cases.items() if not any(seen)]
-        always = [case for case, seen in cases.items() if all(seen)]
+            for case, hits in _hits(result.gate, outcomes).items():
+                seen.setdefault(result.gate.suite, {}).setdefault(case, []).extend(hits)
+    for suite, cases in seen.items():
+        # Of a case that was not measured whole, nobody knows.
+        whole = {case: hits for case, hits in cases.items() if hits and None not in hits}
+        never = [case for case, hits in whole.items() if not any(hits)]
+        always = [case for case, hits in whole.items() if all(hits)]
         if never:
             yield Line(one_line(f"{suite.skill.name}: never hit, with or without the skill: {_some(never)}"))
         if always:
             yield Line(
                 one_line(f"{suite.skill.name}: hit by all, with and without the skill: {_some(always)}")
             )
+
+
+def _hits(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> dict[str, list[bool | None]]:
+    """Return by case what its samples were, None where one was not measured; nothing where none was."""
+    found: dict[str, list[bool | None]] = {}
+    for sample in gate.samples:
+        outcome = outcomes.get(sample)
+        hit = outcome.hit if outcome is not None and outcome.measured else None
+        found.setdefault(sample.case.id, []).append(hit)
+    return {case: [] if set(hits) == {None} else hits for case, hits in found.items()}
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -29,9 +29,7 @@ class Calling:
         wanted: the samples of the run.
     """
 
-    def __init__(
-        self, library: Library, requests: Requests, wanted: Callable[[], Sequence[Sample]]
-    ) -> None:
+    def __init__(self, library: Library, requests: Requests, wanted: Callable[[], Sequence[Sample]]) -> None:
         self._library = library
         self._requests = requests
         self._wanted = wanted
@@ -89,17 +87,17 @@ class Calling:
             recordings=self.recordings,
         )
 
-    def there(self, asked: Mapping[bytes, Sample]) -> set[bytes]:
-        """Return those keys of samples that need no call: recorded or stored."""
+    def there(self, asked: Mapping[bytes, Sample]) -> tuple[set[bytes], set[bytes]]:
+        """Return those keys of samples that need no call: the recorded ones, and those that are only stored."""
         if self._library.settings.cache not in ("auto", "replay"):
-            return set()
-        there = {
+            return set(), set()
+        recorded = {
             key
             for key, sample in asked.items()
             if self.recordings.get(sample.suite.skill.root, sample.model.name, key) is not None
         }
-        missing = [key for key in asked if key not in there]
-        return there | (self.store.present(missing) if self.store is not None else set())
+        missing = [key for key in asked if key not in recorded]
+        return recorded, self.store.present(missing) if self.store is not None else set()
 
     def _for_batch(self, model: Model) -> list[Wanted]:
         """Return the requests of a model that nothing has answered yet. Engine's thread."""
@@ -111,7 +109,7 @@ class Calling:
             with contextlib.suppress(UpskillError):
                 if self._requests.contamination(sample) is None:
                     asked.setdefault(self._requests.key(sample), sample)
-        there = self.there(asked)
+        there = set().union(*self.there(asked))
         return [
             Wanted(key, partial(self._requests.request, sample))
             for key, sample in asked.items()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def finish(controller: Controller) -> list[str]:
     """Stop the engine and write what stands in files; return a sentence for each file that was not written."""
-    controller.tell_finished()
     controller.stop()
+    controller.tell_finished()
     results = controller.results()
     junit.add_suite_properties(controller.config, results)
     controller.recording.finish([result.gate for result in results], controller.outcomes)
@@ -72,14 +72,20 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
     for line in controller.recording.lines:
         for text in [line.text] if line.text.startswith(" ") else wrapped(line.text, look.width, "", "  "):
             reporter.write_line(one_line(text), **line.markup)
-    for notice in controller.calling.notices:
-        for text in wrapped(one_line(notice), look.width, "", "  "):
-            reporter.write_line(text, yellow=True)
+    tell_notices(controller, reporter)
     folder = controller.library.settings.report
     for sentence in unwritten:
         reporter.write_line(one_line(sentence), red=True)
     if folder is not None and not any(sentence.startswith("report: ") for sentence in unwritten):
         reporter.write_line(f"report: {folder}")
+
+
+def tell_notices(controller: Controller, reporter: pytest.TerminalReporter) -> None:
+    """Print what befell the store and the batches, also where nothing was measured."""
+    width = reporter._tw.fullwidth  # noqa: SLF001 - no public way to it
+    for notice in controller.calling.notices:
+        for text in wrapped(one_line(notice), width, "", "  "):
+            reporter.write_line(text, yellow=True)
 
 
 def _lint(controller: Controller) -> list[Finding]:

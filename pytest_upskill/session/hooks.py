@@ -157,9 +157,10 @@ class ControllerHooks(ItemHooks):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        from pytest_upskill.session.finish import summarise
+        from pytest_upskill.session.finish import summarise, tell_notices
 
         if self._refused:
+            tell_notices(self._controller, terminalreporter)
             return
         summarise(self._controller, terminalreporter, self._unwritten)
         if self._controller.config.get_verbosity() >= 0:

@@ -30,18 +30,23 @@ def turn_on(config: pytest.Config) -> None:
 
 
 class PlanHooks(ControllerHooks):
-    """What is left of the hooks of a run: what was selected, and the plan line."""
+    """What is left of the hooks of a run: what was selected, the plan line, and what befell the store."""
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Nothing: there are no results."""
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Nothing: there are no results."""
+        """Print what befell the store: there are no results."""
+        from pytest_upskill.session.finish import tell_notices
+
+        tell_notices(self._controller, terminalreporter)
 
 
 class _InsteadOfTests:
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if session.config.option.collectonly:
+            return None  # nothing was selected, and pytest runs nothing
         if session.testsfailed:
             errors = "errors" if session.testsfailed != 1 else "error"
             raise session.Interrupted(f"{session.testsfailed} {errors} during collection")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_upskill.calls.estimate import Estimate, Estimator
@@ -38,7 +38,7 @@ class Planner:
         self._library = library
         self._requests = requests
         self._calling = calling
-        self._estimator = Estimator(calling.prices, self._history)
+        self._estimator = Estimator(calling.prices, self._history, library.file.accounts)
         self._letters: dict[tuple[Case, Arm], int] = {}
         self._drawn: tuple[tuple[int, int], Plan] | None = None
 
@@ -82,14 +82,14 @@ class Planner:
         for sample in wanted:
             if not sample.case.skip:
                 asked.setdefault(self._requests.key(sample), sample)
-        recorded, stored = self._there(asked)
+        recorded, stored = self._calling.there(asked)
+        batched = (self._handed_in() & asked.keys()) - recorded - stored
         missing: dict[tuple[str, str], list[Sample]] = {}
-        for key, sample in asked.items():
-            if key not in recorded and key not in stored:
-                missing.setdefault(_row(sample), []).append(sample)
-        there = [Counter(_row(asked[key]) for key in keys) for keys in (recorded, stored)]
+        for key in asked.keys() - recorded - stored - batched:
+            missing.setdefault(_row(asked[key]), []).append(asked[key])
+        there = [Counter(_row(asked[key]) for key in keys) for keys in (recorded, stored, batched)]
         loads = [
-            Load(*row, samples, there[0][row], there[1][row], self._rest(missing.get(row, [])))
+            Load(*row, samples, there[0][row], there[1][row], self._rest(missing.get(row, [])), there[2][row])
             for row, samples in Counter(map(_row, wanted)).items()
         ]
         return make_plan(
@@ -99,19 +99,21 @@ class Planner:
             lambda name: self._library.providers[name].deterministic,
             seconds=self._seconds(loads),
             calls=self._library.settings.cache != "replay",
+            reads=self._library.settings.cache in ("auto", "replay"),
         )
 
-    def _there(self, asked: Mapping[bytes, Sample]) -> tuple[set[bytes], set[bytes]]:
-        if self._library.settings.cache not in ("auto", "replay"):
-            return set(), set()
-        recordings, store = self._calling.recordings, self._calling.store
-        recorded = {
-            key
-            for key, sample in asked.items()
-            if recordings.get(sample.suite.skill.root, sample.model.name, key) is not None
-        }
-        stored = store.present([key for key in asked if key not in recorded]) if store is not None else set()
-        return recorded, stored
+    def _handed_in(self) -> set[bytes]:
+        """Return the keys of all requests in batches that earlier runs have handed in, and that this one will read."""
+        store, settings = self._calling.store, self._library.settings
+        if store is None or not settings.batch or settings.cache == "replay":
+            return set()
+        models = [
+            model
+            for model in self._library.models
+            if isinstance(self._library.providers[model.name], BatchProvider)
+        ]
+        batches = [batch for model in models for batch in store.open_batches(endpoint_of(model))]
+        return set[bytes]().union(*(batch.keys for batch in batches))
 
     def _rest(self, missing: Sequence[Sample]) -> Estimate:
         if not missing or self._library.settings.cache == "replay":
@@ -140,7 +142,7 @@ class Planner:
 
     def _seconds(self, loads: Iterable[Load]) -> float | None:
         """Return how long all calls take, each model's beside the others; None where that is not known of one."""
-        times = []
+        amounts: list[tuple[Model, int, int]] = []
         models = {model.name: model for model in self._library.models}
         for name, model in models.items():
             rests = [load.rest for load in loads if load.model == name and load.rest.calls]
@@ -149,9 +151,10 @@ class Planner:
             if any(rest.batched for rest in rests):
                 return None
             tokens = sum(rest.input_tokens + rest.output_tokens for rest in rests)
-            times.append(self._estimator.seconds(model, sum(rest.calls for rest in rests), tokens))
+            amounts.append((model, sum(rest.calls for rest in rests), tokens))
+        times = [self._estimator.seconds(*amount) for amount in amounts]
         known = [seconds for seconds in times if seconds is not None]
-        return max(known, default=0.0) if len(known) == len(times) else None
+        return max(self._estimator.shared(amounts), *known, 0.0) if len(known) == len(times) else None
 
 
 def _row(sample: Sample) -> tuple[str, str]:

@@ -61,7 +61,7 @@ class Recording:
     def unrecorded(self, sample: Sample) -> CallError:
         """Return the error of a sample whose reply is nowhere, where no call may be made. Any thread."""
         root, model = sample.suite.skill.root, sample.model
-        recorded = bool(self._recordings.keys(root, model.name))
+        recorded = self._recordings.any(root, model.name)
         error = unrecorded(model.name, self._command(root, model), recorded=recorded)
         self._missing[root, model.name] += 1
         self._sentences[root, model.name] = str(error)
@@ -98,8 +98,16 @@ class Recording:
         if not fresh:
             return f"{place}: not written: no sample was measured"
         kept = {key: entry.reply for key, entry in before.items() if key in samples}
+        # The same reply leaves its line as it is, however long it took this time.
+        fresh = {key: kept[key] if _alike(kept.get(key), reply) else reply for key, reply in fresh.items()}
         write(root, model, (_entry(samples[key], key, reply) for key, reply in {**kept, **fresh}.items()))
-        return f"{place}: {counted(len({*kept, *fresh}), 'reply', 'replies')} ({_news(before, kept, fresh)})"
+        return f"{place}: {self._size(gate, {*kept, *fresh})} ({_news(before, kept, fresh)})"
+
+    def _size(self, gate: Gate, there: set[bytes]) -> str:
+        wanted = {self._requests.key(sample) for sample in gate.samples if not sample.case.skip}
+        if wanted <= there:
+            return counted(len(there), "reply", "replies")
+        return f"{len(wanted & there)} of {counted(len(wanted), 'reply', 'replies')}"
 
     def _fresh(self, gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Iterator[tuple[bytes, Reply]]:
         for sample in gate.samples:
@@ -160,6 +168,10 @@ class Recording:
 
 def _entry(sample: Sample, key: bytes, reply: Reply) -> Recorded:
     return Recorded(sample.case.id, sample.arm, sample.run, key, reply)
+
+
+def _alike(one: Reply | None, other: Reply) -> bool:
+    return one is not None and replace(one, latency=other.latency) == other
 
 
 def _news(before: Mapping[bytes, Recorded], kept: Mapping[bytes, Reply], fresh: Mapping[bytes, Reply]) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytest_upskill.calls.budget import Budget
     from pytest_upskill.calls.engine import Engine
 
+_WORTH_SAYING = 1.0  # seconds; at a learnt pace each call waits for a moment
+
 
 class Standing:
     """Makes the status of a run; each sample is looked at once. Any thread."""
@@ -31,7 +33,10 @@ class Standing:
 
     def status(self, engine: Engine, traffic: Traffic, budget: Budget) -> Status:
         means = None if engine.measurer is None else engine.measurer.means
-        waiting, cause = (0.0, "") if means is None else means.limits.waiting()
+        nothing = (0.0, "")
+        waiting, cause = nothing if means is None else engine.look(means.limits.waiting, nothing)
+        if waiting < _WORTH_SAYING:
+            waiting, cause = 0.0, ""
         return Status(
             done=len(engine.finished),
             total=self.total,
@@ -42,7 +47,7 @@ class Standing:
             waiting=waiting,
             cause=cause,
             running=0.0 if self._since is None else time.monotonic() - self._since,
-            batches=means.batcher.words() if means is not None and means.batcher is not None else "",
+            batches="" if means is None else means.words(),
         )
 
     def _count(self, engine: Engine) -> int:

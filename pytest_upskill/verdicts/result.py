@@ -61,7 +61,7 @@ def failed_by_plugin(result: GateResult, reason: str) -> GateResult:
 def _incomplete(counted: Tally) -> str | None:
     if counted.complete:
         return None
-    causes = Counter(outcome.error for _, outcome in counted.errors)
+    causes = Counter(outcome.short or outcome.error for _, outcome in counted.errors)
     missing = len(counted.errors) + counted.pending
     text = f"{missing} samples were not measured" if missing != 1 else "1 sample was not measured"
     if causes:

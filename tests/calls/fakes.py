@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pytest_upskill.calls.budget import Budget
 from pytest_upskill.calls.claims import Claims
-
 from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
 from pytest_upskill.calls.retry import Policy
@@ -149,6 +148,19 @@ async def measured(measurer: Measurer, *wanted: Sample) -> list[Outcome]:
 def outcomes(measurer: Measurer, *wanted: Sample) -> list[Outcome]:
     """Do so on a loop of its own."""
     return asyncio.run(measured(measurer, *wanted))
+
+
+def at_once(measurer: Measurer, *wanted: Sample) -> list[Outcome]:
+    """Measure samples together and close everything; they may take ten seconds."""
+
+    async def together() -> list[Outcome]:
+        try:
+            measuring = asyncio.gather(*(measurer.measure(sample) for sample in wanted))
+            return await asyncio.wait_for(measuring, 10)
+        finally:
+            await measurer.close()
+
+    return asyncio.run(together())
 
 
 def outcome(measurer: Measurer, wanted: Sample) -> Outcome:

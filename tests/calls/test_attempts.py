@@ -7,15 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pytest_upskill.calls.budget import Budget
 
-from pytest_upskill.calls.measure import Measurer
+from pytest_upskill.calls.budget import Budget
 from pytest_upskill.calls.retry import Policy
 from pytest_upskill.calls.store import Store
 from pytest_upskill.errors import CallError
-from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Fault, Outcome, Price, Reply, Request, Usage
-from tests.calls.fakes import HASTY, MODEL, Fake, case, gate, measurer, outcome, outcomes, samples, suite
+from tests.calls.fakes import (
+    HASTY,
+    MODEL,
+    Fake,
+    at_once,
+    case,
+    gate,
+    measurer,
+    outcome,
+    outcomes,
+    samples,
+    suite,
+)
 
 WITH_SKILL, WITHOUT_SKILL = gate().samples
 
@@ -31,16 +41,6 @@ def failing(fault: Fault, times: int, *, retry_after: float | None = None) -> Fa
 
     provider = Fake(answer)
     return provider
-
-
-def at_once(made: Measurer, *wanted: Sample) -> list[Outcome]:
-    async def together() -> list[Outcome]:
-        try:
-            return await asyncio.gather(*(made.measure(sample) for sample in wanted))
-        finally:
-            await made.close()
-
-    return asyncio.run(together())
 
 
 @pytest.mark.parametrize("fault", ["limited", "failed", "lost"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,58 @@ def test_a_store_that_cannot_be_written_ends_the_wait_and_keeps_the_batch(
     with pytest.raises(StoreError, match=r"^the disk is full$"):
         run(Batches(), range(3), tmp_path)
     assert open_batches(tmp_path) == ["batch-0"]
+
+
+@pytest.mark.parametrize("answer", [None, "ended"], ids=repr)
+def test_a_provider_whose_answer_says_nothing_of_its_batch_keeps_nobody_waiting(
+    answer: Any, tmp_path: Path
+) -> None:
+    class Careless(Batches):
+        async def state(self, batch: str) -> BatchState:
+            return answer  # type: ignore[no-any-return]
+
+    async def go() -> CallError:
+        made = Run(Careless(), wanted(1), Store(tmp_path))
+        with pytest.raises(CallError) as caught:
+            await asyncio.wait_for(made.ask(1), 5)
+        await made.close()
+        return caught.value
+
+    assert str(asyncio.run(go())) == (
+        "m: the batch batch-0 could not be followed: AttributeError: "
+        f"'{type(answer).__name__}' object has no attribute 'ended'; {KEPT}"
+    )
+
+
+def test_a_wait_that_is_no_number_is_not_waited_for(tmp_path: Path) -> None:
+    provider = Batches()
+    provider.states = [CallError("m: later", fault="failed", retry_after="5")]  # type: ignore[arg-type]
+    _, replies = run(provider, [1], tmp_path)
+    assert [found and found.text for found in replies] == ["answer to question 1"]
+
+
+def test_batches_that_are_being_read_at_the_end_are_given_their_time_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Batches):
+        batch_limit = 1
+
+        async def results(self, batch: str) -> AsyncIterator[tuple[str, Reply | Exception]]:
+            await asyncio.sleep(3600)
+            async for row in super().results(batch):
+                yield row
+
+    async def go() -> float:
+        made = Run(Slow(), wanted(*range(8)), Store(tmp_path))
+        asked = asyncio.ensure_future(made.ask(*range(8)))
+        while not made.batcher._batches or not all(batch.state.ended for batch in made.batcher._batches):
+            await asyncio.sleep(0.001)
+        begun = time.perf_counter()
+        await made.close()
+        took = time.perf_counter() - begun
+        asked.cancel()
+        await asyncio.wait([asked])
+        return took
+
+    monkeypatch.setattr("pytest_upskill.calls.batch_follow._LONGEST_END", 0.2)
+    assert asyncio.run(go()) < 1

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from pytest_upskill.calls.budget import Budget, BudgetSpent, Reservation
 from pytest_upskill.errors import CallError
 
-DOLLARS = "the budget of $1.00 (--upskill-budget) is spent: no further call is made"
+DOLLARS = (
+    "the next call may cost more than is left of $1.00 (--upskill-budget): no further call is made; "
+    "raise it to go on"
+)
 UNPRICED = "the price of a call is unknown, so --upskill-budget cannot be held: give its model a price in upskill.yaml"
 
 
@@ -72,7 +75,7 @@ def test_a_call_that_was_lost_counts_as_what_it_was_expected_to_cost() -> None:
 def test_calls_are_counted_with_those_in_flight() -> None:
     budget = Budget(calls=2)
     first, second = budget.reserve(None), budget.reserve(None)
-    said = "--upskill-max-calls=2 is reached: no further call is made"
+    said = "--upskill-max-calls=2 is reached: no further call is made; raise it to go on"
     assert str(refused(budget, None)) == budget.exhausted == said
     budget.settle(first, None)
     budget.lose(second)
@@ -80,10 +83,13 @@ def test_calls_are_counted_with_those_in_flight() -> None:
 
 
 def test_none_may_be_allowed() -> None:
-    assert str(refused(Budget(calls=0), 0.0)) == "--upskill-max-calls=0 is reached: no further call is made"
+    assert (
+        str(refused(Budget(calls=0), 0.0))
+        == "--upskill-max-calls=0 is reached: no further call is made; raise it to go on"
+    )
     free = Budget(0.0)
     free.settle(free.reserve(0.0), 0.0)
-    assert str(refused(free, 0.01)).startswith("the budget of $0.00 ")
+    assert str(refused(free, 0.01)).startswith("the next call may cost more than is left of $0.00 ")
 
 
 def test_a_call_without_a_price_is_refused_alone_where_dollars_are_counted() -> None:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.calls.store import Store, StoreError
 from pytest_upskill.errors import CallError
-from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import CacheMode, Model, Outcome, Reply, Request
-from tests.calls.fakes import MODEL, Fake, case, gate, measurer, outcomes, suite
+from tests.calls.fakes import MODEL, Fake, at_once, case, gate, measurer, outcomes, suite
 
 WITH_SKILL, WITHOUT_SKILL = gate().samples
 
@@ -28,16 +26,6 @@ def counting() -> Fake:
 
     provider = Fake(answer)
     return provider
-
-
-def at_once(measurer: Measurer, *wanted: Sample) -> list[Outcome]:
-    async def together() -> list[Outcome]:
-        try:
-            return await asyncio.gather(*(measurer.measure(sample) for sample in wanted))
-        finally:
-            await measurer.close()
-
-    return asyncio.run(together())
 
 
 def texts(found: list[Outcome]) -> list[str | None]:

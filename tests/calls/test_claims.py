@@ -6,20 +6,25 @@ import asyncio
 import errno
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_upskill.calls import claims as module
 from pytest_upskill.calls.claims import Claims, claimed
+from pytest_upskill.calls.means import Means, Setting
+from pytest_upskill.calls.measure import Measurer, Requests
 from pytest_upskill.calls.store import Store
-from pytest_upskill.types import Reply
+from pytest_upskill.types import Outcome, Reply
+from tests.calls.fakes import MODEL, Fake, Has, NoChildren, case, gate, prompt_of, suite
 
 KEY, OTHER = (hashlib.sha256(name).digest() for name in (b"one", b"other"))
 # Each line it reads is a claim to take or to release; it answers with what it got.
@@ -190,7 +195,7 @@ def test_a_folder_that_cannot_be_used_keeps_nobody_from_calling(tmp_path: Path) 
 
 
 async def waited(store: Store, claims: Claims) -> Reply | None:
-    return await asyncio.wait_for(claimed(claims, store, KEY), 10)
+    return await asyncio.wait_for(claimed(claims, store, KEY, 60), 10)
 
 
 def test_a_claim_that_is_free_is_ours_at_once(tmp_path: Path) -> None:
@@ -262,3 +267,51 @@ def test_a_store_that_cannot_be_read_lets_the_claim_go(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(use())
+
+
+def test_a_process_that_has_a_claim_and_does_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def use() -> None:
+        store = Store(tmp_path)
+        with opened(tmp_path) as claims, holding(tmp_path) as holder:
+            assert holder.tell("take", KEY) == "True"
+            holder.process.send_signal(signal.SIGSTOP)
+            assert await claimed(claims, store, KEY, 0.1) is None
+            assert not claims.has(KEY)
+            claims.release(KEY)  # not ours
+            holder.process.send_signal(signal.SIGCONT)
+            assert holder.tell("take", KEY) == "False"
+            assert not claims.take(KEY)
+        await store.close()
+
+    asyncio.run(use())
+
+
+def test_a_run_says_that_it_waits_for_another_and_in_the_end_makes_the_call_itself(tmp_path: Path) -> None:
+    said: list[str] = []
+    model = replace(MODEL, deadline=0.2, timeout=0.1)
+    first, second = gate(suite(case("a")), model).samples
+    provider = Fake()
+    requests = Requests(prompt_of, {"m": provider})
+
+    async def use() -> list[Outcome]:
+        store, claims = Store(tmp_path), Claims(tmp_path)
+        means = Means({"m": provider}, Setting(notice=said.append), store, claims)
+        made = Measurer(requests, means, {"has": Has()}, NoChildren())
+        assert means.words() == ""
+        waiting = [asyncio.ensure_future(made.measure(sample)) for sample in (first, second)]
+        await asyncio.sleep(0.1)
+        assert means.words() == "1 reply is awaited from another run"
+        found = await asyncio.wait_for(asyncio.gather(*waiting), 5)
+        assert means.words() == ""
+        await made.close()
+        return found
+
+    with holding(tmp_path) as holder:
+        assert holder.tell("take", requests.key(first)) == "True"
+        found = asyncio.run(use())
+    assert [(one.hit, one.source) for one in found] == [(True, "call")] * 2
+    assert len(provider.requests) == 2
+    assert said == [
+        "m: another run that shares the store has been asking for the same replies for 0 s: they are asked for here as "
+        "well"
+    ]

@@ -129,7 +129,7 @@ def test_a_sample_that_was_not_selected_is_measured_when_it_is_asked_for(start: 
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
-def test_a_model_has_twice_as_many_samples_under_way_as_calls_so_that_some_may_wait_to_try_again(start: Start, concurrency: int) -> None:
+def test_twice_as_many_samples_of_a_model_are_under_way_as_calls(start: Start, concurrency: int) -> None:
     scripted = Scripted(held=True)
     engine = start(scripted)
     wanted = samples(50, Model("x", "fake", "x", concurrency=concurrency))
@@ -254,3 +254,25 @@ def test_an_engine_that_was_never_asked_stops_at_once(start: Start) -> None:
     engine = start(Scripted())
     engine.stop()
     engine.stop()
+
+
+def test_what_belongs_to_the_loop_is_looked_at_on_its_thread(start: Start) -> None:
+    engine = start(Scripted())
+    assert engine.look(threading.get_ident, 0) == 0  # it has not begun
+    engine.outcome(samples(1)[0])
+    assert engine.look(threading.get_ident, 0) == engine.quiet.thread
+    engine.stop()
+    assert engine.look(threading.get_ident, 0) == 0
+
+
+def test_nobody_waits_for_a_look_at_a_loop_that_is_busy(start: Start) -> None:
+    scripted = Instant(held=True)
+    engine = start(scripted)
+    wanted = samples(10)
+    engine.select(wanted)
+    waiter = threading.Thread(target=engine.gather, args=[wanted])
+    waiter.start()
+    until(lambda: len(scripted.begun) == 10)
+    assert engine.look(threading.get_ident, 0) == 0
+    scripted.sign.set()
+    waiter.join()

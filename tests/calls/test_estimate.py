@@ -9,7 +9,7 @@ import pytest
 from pytest_upskill.calls.estimate import Estimate, Estimator, Expected
 from pytest_upskill.calls.prices import Prices
 from pytest_upskill.calls.store import History
-from pytest_upskill.types import Message, Model, Price, Request
+from pytest_upskill.types import Account, Message, Model, Price, Request
 
 MODEL = Model("m", "fake", "fake-1", price=Price(1.0, 10.0))
 UNPRICED = replace(MODEL, price=None)
@@ -80,6 +80,27 @@ def test_time_is_latency_side_by_side_within_the_configured_rates(
 ) -> None:
     found = estimator(History(1, None, 90.0, 2.0)).calls(model, [40] * calls)
     assert found.seconds == pytest.approx(seconds)
+
+
+ACCOUNTS: list[tuple[Account, float]] = [
+    (Account(), 10 * 2.0),
+    (Account(concurrency=4), 40 * 2.0),
+    (Account(concurrency=40), 10 * 2.0),
+    (Account(requests_per_minute=60), 160.0),
+    (Account(tokens_per_minute=6_000), 160 * (10 + 90) / 100),
+]
+
+
+@pytest.mark.parametrize(("account", "seconds"), ACCOUNTS)
+def test_the_limits_of_an_account_hold_for_all_of_its_models_together(
+    account: Account, seconds: float
+) -> None:
+    found = Estimator(Prices(), lambda _: History(1, None, 90.0, 2.0), {"team": account})
+    one, other = (replace(MODEL, name=name, account="team") for name in "ab")
+    assert found.calls(one, [40] * 160).seconds == pytest.approx(seconds)
+    assert found.calls(MODEL, [40] * 160).seconds == pytest.approx(20)  # of no account
+    shared = found.shared([(one, 100, 10_000), (other, 60, 6_000), (MODEL, 999, 99_999)])
+    assert max(shared, 20) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("seen", [None, History(1, 1.0, 1.0, None)])

@@ -18,22 +18,9 @@ from pytest_upskill.calls.store import Store, StoreError
 from pytest_upskill.errors import CallError
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Model, Outcome, Reply, Request
-from tests.calls.fakes import HASTY, MODEL, Fake, case, gate, measurer, outcomes, samples, suite
+from tests.calls.fakes import HASTY, MODEL, Fake, at_once, case, gate, measurer, outcomes, samples, suite
 
 ONE = replace(MODEL, concurrency=1)
-
-
-def at_once(made: Measurer, *wanted: Sample) -> list[Outcome]:
-    """Measure samples together; none may take long."""
-
-    async def together() -> list[Outcome]:
-        try:
-            measuring = asyncio.gather(*(made.measure(sample) for sample in wanted))
-            return await asyncio.wait_for(measuring, 5)
-        finally:
-            await made.close()
-
-    return asyncio.run(together())
 
 
 def measured(made: Measurer, wanted: list[Sample]) -> dict[str, Outcome]:
@@ -52,7 +39,9 @@ def limited(retry_after: float) -> CallError:
 
 
 @pytest.mark.parametrize("outage", [30.0, 0.0])
-def test_one_case_that_breaks_a_server_ends_no_other_also_where_one_call_is_made_at_a_time(outage: float) -> None:
+def test_one_case_that_breaks_a_server_ends_no_other_also_where_one_call_is_made_at_a_time(
+    outage: float,
+) -> None:
     async def answer(request: Request) -> Reply:
         await asyncio.sleep(0)
         if "poison" in request.messages[0].content:
@@ -60,7 +49,9 @@ def test_one_case_that_breaks_a_server_ends_no_other_also_where_one_call_is_made
         return Reply("yes")
 
     made = measurer(Fake(answer), policy=replace(HASTY, outage=outage))
-    found = measured(made, list(gate(suite(case("a"), case("poison"), case("b"), case("c")), ONE, runs=3).samples))
+    found = measured(
+        made, list(gate(suite(case("a"), case("poison"), case("b"), case("c")), ONE, runs=3).samples)
+    )
     assert {name for name, one in found.items() if one.error} == {name for name in found if "poison" in name}
     assert made.down == {}
 
@@ -73,7 +64,9 @@ def test_a_server_that_fails_with_the_one_case_there_is_is_given_up_all_the_same
     provider = Fake(answer)
     made = measurer(provider)
     measured(made, list(gate(suite(case("a")), ONE, runs=50).samples))
-    assert list(map(str, made.down.values())) == ["m: the server answered 502 (given up after 7 attempts in 0 s)"]
+    assert list(map(str, made.down.values())) == [
+        "m: the server answered 502 (given up after 7 attempts in 0 s)"
+    ]
     assert len(provider.requests) <= 9 * 7
 
 
@@ -129,7 +122,7 @@ def test_who_waits_to_try_again_learns_at_once_that_the_budget_is_spent() -> Non
 
     provider = Fake(answer)
     found = at_once(measurer(provider, policy=patient, budget=Budget(calls=2)), *samples(6))
-    said = "--upskill-max-calls=2 is reached: no further call is made"
+    said = "--upskill-max-calls=2 is reached: no further call is made; raise it to go on"
     assert {one.error for one in found if not one.hit} == {said, "budget spent"}
     assert (len(provider.requests), sum(one.hit for one in found)) == (2, 1)
 
@@ -190,7 +183,7 @@ def test_nor_does_that_of_a_store_that_cannot_be_written(tmp_path: Path) -> None
     assert frames(made.means.attempts.stopped) < 20
 
 
-def test_two_names_for_one_model_do_not_give_each_other_up() -> None:
+def test_a_model_that_is_limited_for_an_hour_keeps_no_other_from_its_calls() -> None:
     async def refuse(request: Request) -> Reply:
         await asyncio.sleep(0)
         raise limited(3600)

@@ -78,7 +78,7 @@ def test_what_is_recorded_is_found_by_skill_model_and_key(root: Path) -> None:
     assert recordings.get(root, "m", THREE.key) is None
     assert recordings.get(root, "other", ONE.key) is None
     assert recordings.get(root.parent, "m", ONE.key) is None
-    assert recordings.keys(root, "m") == {ONE.key, TWO.key}
+    assert recordings.any(root, "m")
     assert recordings.entries(root, "m") == [ONE, TWO]
 
 
@@ -318,7 +318,7 @@ def test_a_folder_or_a_broken_link_in_its_place_is_refused(root: Path) -> None:
     path_of(root, "n").symlink_to("nowhere")
     for name, cause in (("m", "Is a directory"), ("n", "No such file or directory")):
         with pytest.raises(RecordingError) as caught:
-            Recordings().keys(root, name)
+            Recordings().any(root, name)
         assert (
             str(caught.value) == f"skills/demo/recordings/{name}.jsonl: cannot be read: {cause}; or {AGAIN}"
         )
@@ -428,7 +428,7 @@ def test_a_broken_file_is_refused_by_all_that_read_it(root: Path) -> None:
     recordings = Recordings()
     asks: list[Callable[[], object]] = [
         lambda: recordings.get(root, "m", ONE.key),
-        lambda: recordings.keys(root, "m"),
+        lambda: recordings.any(root, "m"),
         lambda: recordings.entries(root, "m"),
     ]
     for ask in asks * 2:

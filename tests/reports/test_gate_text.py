@@ -131,6 +131,20 @@ def test_what_keeps_the_model_from_being_called_is_said() -> None:
     ]
 
 
+def test_a_cause_that_was_told_once_is_told_by_the_gate_whole_and_counted_in_a_few_words() -> None:
+    whole, short = "haiku: the server answered 400: too hot", "bad request (400)"
+    told, again = Outcome(error=whole, short=short), Outcome(error=short, short=short)
+    found = made(0, 0, 2, with_skill=told, without_skill=again)
+    expected = [
+        "demo on haiku: gate incomplete",
+        "  Incomplete: 4 samples were not measured: bad request (400).",
+        f"  {whole}",
+        "  not measured: there is no sample of both arms",
+    ]
+    assert failure(found.result, found.outcomes, {}).split("\n") == expected
+    assert failure(found.result, found.outcomes, {"haiku": whole}).split("\n") == expected
+
+
 def test_the_verdict_is_not_said_twice() -> None:
     found = made(0, 20, 20, rules=GateRules(min_pass_rate=None))
     assert sum("hurts:" in line for line in shown(found)) == 1

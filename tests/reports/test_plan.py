@@ -35,9 +35,9 @@ def said(plan: Plan) -> str:
     return " ".join(" ".join(plan_lines(plan, 80)).split())
 
 
-def taking(*loads: Load, seconds: float | None = None, calls: bool = True) -> str:
+def taking(*loads: Load, seconds: float | None = None, calls: bool = True, reads: bool = True) -> str:
     """Return what the plan line says of replies and calls."""
-    plan = Plan(1, 10, len(loads), 2, 1, 20 * len(loads), loads, (), seconds, calls)
+    plan = Plan(1, 10, len(loads), 2, 1, 20 * len(loads), loads, (), seconds, calls, reads)
     return said(plan).partition("samples; ")[2]
 
 
@@ -175,9 +175,19 @@ def test_batches_are_said() -> None:
     assert taking(batched, PAID) == "4 in the store, 36 calls, about $0.47, partly in batches"
 
 
+def test_requests_in_batches_that_go_on_are_no_calls() -> None:
+    assert (
+        taking(Load("demo", "opus", 20, 0, 2, rest(0), 18)) == "2 in the store, 18 in open batches, 0 calls"
+    )
+
+
 def test_recorded_replies_are_counted_by_themselves() -> None:
     assert taking(Load("demo", "reader", 20, 20, 0, rest(0))) == "20 recorded, 0 calls"
     assert taking(Load("demo", "reader", 20, 8, 2, rest(10))) == "8 recorded, 2 in the store, 10 calls"
+
+
+def test_a_store_that_is_not_read_is_not_said_to_be_empty() -> None:
+    assert taking(Load("demo", "haiku", 20, 0, 0, rest(20, 0.31)), reads=False) == "20 calls, about $0.31"
 
 
 def test_where_no_call_is_made_replies_are_missing_and_cost_nothing() -> None:

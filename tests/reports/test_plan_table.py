@@ -8,7 +8,7 @@ from pytest_upskill.reports.plan_table import plan_table
 
 BASIS = (
     "Tokens, dollars and time are estimates: 4 characters of a prompt are a token, and a reply is as long as the mean "
-    "of those in the store of the same model, or 500 tokens where there are none."
+    "of those in the store of the same model, or 500 tokens (max_tokens, where that is less) where there are none."
 )
 HAIKU = Load("demo", "haiku", 40, 0, 22, Estimate(18, 18_000, 9_000, 0.31, 40.0))
 GLM = Load("demo", "glm", 40, 0, 0, Estimate(40, 40_000, 20_000, None, None))
@@ -52,6 +52,18 @@ def test_recorded_replies_have_a_column_where_there_are_some() -> None:
     assert shown(Load("demo", "haiku", 40, 30, 10, Estimate())) == [
         "skill  model  samples  recorded  stored  calls",
         "demo   haiku       40        30      10      0",
+    ]
+
+
+def test_a_store_that_is_not_read_has_no_column() -> None:
+    plan = Plan(1, 10, 1, 2, 1, 40, (Load("demo", "glm", 40, 0, 0, GLM.rest),), reads=False)
+    assert next(plan_table(plan, 120)).text == "skill  model  samples  calls  tokens in  tokens out     cost"
+
+
+def test_requests_in_batches_that_go_on_have_a_column() -> None:
+    assert shown(Load("demo", "haiku", 40, 0, 10, Estimate(), 30)) == [
+        "skill  model  samples  stored  batched  calls",
+        "demo   haiku       40      10       30      0",
     ]
 
 

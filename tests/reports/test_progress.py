@@ -10,20 +10,28 @@ from pytest_upskill.calls.status import Status
 from pytest_upskill.reports.progress import Pace, progress_line, span
 
 BUSY = Status(
-    done=120, total=500, in_flight=16, calls=100, stored=20, spent=0.314, waiting=11.2, cause="limits"
+    done=120,
+    total=500,
+    in_flight=16,
+    calls=100,
+    stored=20,
+    spent=0.314,
+    waiting=11.2,
+    cause="haiku is limited",
 )
 
 
 def test_all_that_is_known_stands_in_one_sentence() -> None:
     assert progress_line(BUSY, 7.8, 200) == (
-        "upskill: 120 of 500 samples, 16 in flight, 7.8/s, $0.31, about 50 s left; waiting on limits for 12 s"
+        "upskill: 120 of 500 samples, 16 in flight, 7.8/s, $0.31, about 50 s left; waiting on limits for 12 s: "
+        "haiku is limited"
     )
 
 
 def test_what_matters_least_goes_first_where_columns_are_few() -> None:
-    lines = [progress_line(BUSY, 7.8, width) for width in (94, 84, 76, 69, 55, 45, 17, 10)]
+    lines = [progress_line(BUSY, 7.8, width) for width in (102, 84, 76, 69, 55, 45, 17, 10)]
     assert lines == [
-        "upskill: 120/500, 16 in flight, 7.8/s, $0.31, 50 s left; waiting on limits for 12 s",
+        "upskill: 120/500, 16 in flight, 7.8/s, $0.31, 50 s left; waiting on limits for 12 s: haiku is limited",
         "upskill: 120/500, 16 in flight, 7.8/s, $0.31, 50 s left; waiting on limits for 12 s",
         "upskill: 120/500, 16 in flight, $0.31, 50 s left; waiting on limits for 12 s",
         "upskill: 120/500, 16 in flight, 50 s left; waiting on limits for 12 s",
@@ -44,7 +52,9 @@ def test_what_matters_least_goes_first_where_columns_are_few() -> None:
         (Status(1, 3, spent=0.0004), None, "upskill: 1 of 3 samples, under $0.01"),
         (Status(1, 9, batches="batch: 40 of 80"), None, "upskill: 1 of 9 samples; batch: 40 of 80"),
         (Status(1, 9, waiting=0.2), 250.4, "upskill: 1 of 9 samples, 250/s, about 1 s left; waiting on limits for 1 s"),
-        (Status(1, 9, waiting=3, cause="haïku\n"), None, "upskill: 1 of 9 samples; waiting on ha\\xefku\\n for 3 s"),
+        (Status(1, 9, waiting=3, cause="haïku\n"), None, "upskill: 1 of 9 samples; waiting on limits for 3 s: "
+         "ha\\xefku\\n"),
+        (Status(1, 9, batches="batch: 40 of 80"), 4.0, "upskill: 1 of 9 samples, 4.0/s; batch: 40 of 80"),
     ],
 )  # fmt: skip
 def test_only_what_is_known_is_said(status: Status, rate: float | None, line: str) -> None:

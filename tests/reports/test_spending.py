@@ -45,8 +45,8 @@ def test_a_budget_that_was_reached_says_what_it_kept_from_being_measured() -> No
     first, others = Outcome(error=str(caught.value)), [Outcome(error=caught.value.short)] * 2
     assert shown(budget, first, *others, Outcome(Reply("yes")), Outcome(error="500")) == [
         "spent: $0.20 of $0.25 in 2 calls",
-        "the budget of $0.25 (--upskill-budget) is spent: no further call is made; 3",
-        "  samples not measured",
+        "3 samples not measured: the next call may cost more than is left of $0.25",
+        "  (--upskill-budget): no further call is made; raise it to go on",
     ]
 
 
@@ -54,4 +54,4 @@ def test_a_number_of_calls_that_was_reached_is_said_without_any_price() -> None:
     budget = made(Budget(calls=1), None, expected=None)
     with pytest.raises(BudgetSpent):
         budget.reserve(None)
-    assert shown(budget) == ["--upskill-max-calls=1 is reached: no further call is made"]
+    assert shown(budget) == ["--upskill-max-calls=1 is reached: no further call is made; raise it to go on"]

@@ -157,6 +157,23 @@ def test_what_keeps_a_model_from_being_called_is_said_once_with_its_name() -> No
     assert "glm: nobody answers" in found
 
 
+def test_quiet_says_what_keeps_a_model_from_being_called_where_no_gate_has() -> None:
+    found = made(0, 0, 1, with_skill=Outcome(error="key refused"), without_skill=Outcome(error="key refused"))
+    partial = Made(found.gate, found.outcomes, found.again(GateRules(), selected=False))
+    cause = "haiku: the key was refused"
+    assert cause not in texts(found, verbosity=-1, down={"haiku": cause})
+    assert texts(partial, verbosity=-1, down={"haiku": cause})[-1] == cause
+
+
+@pytest.mark.parametrize("hits", [0, 2], ids=["never", "always"])
+def test_of_a_case_that_was_not_measured_whole_nothing_is_known(hits: int) -> None:
+    lost = Outcome(error="timed out")
+    words = ("never hit", "hit by all")
+    assert any(word in joined(made(hits, hits, 2)) for word in words)
+    for broken in (made(hits, hits, 2, with_skill=lost), made(hits, hits, 2, without_skill=lost)):
+        assert not any(word in joined(broken) for word in words)
+
+
 def test_many_cases_that_never_hit_are_not_all_named() -> None:
     assert (
         "demo: never hit, with or without the skill: case-1, case-2, case-3, case-4, case-5 and 3 more"

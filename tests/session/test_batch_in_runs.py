@@ -102,7 +102,11 @@ def test_a_run_that_is_killed_is_resumed_by_the_same_command(
             wait_for(server, "state")
             process.kill()
         server.polls = 1
-        again = project.run("--upskill-batch", "--upskill-report=report", models=model)
+        # What was handed in is paid for: no limit holds it back.
+        limited = ("--upskill-batch", "--upskill-max-calls=0")
+        plan = project.run(*limited, "--upskill-plan", models=model)
+        assert "0 in the store, 8 in open batches, 0 calls" in " ".join(plan.stdout.str().split())
+        again = project.run(*limited, "--upskill-report=report", models=model)
     again.assert_outcomes(passed=9)
     assert server.steps.count("create") == 1
     assert server.requests == []

@@ -106,9 +106,10 @@ def test_a_run_that_reaches_its_budget_stops_calling_and_is_incomplete(priced: P
     # Six calls at an expected cent each. They cost five.
     assert len(priced.calls) == 2
     result.assert_outcomes(passed=2, errors=4, failed=1)
-    stopped = "the budget of $0.10 (--upskill-budget) is spent: no further call is made"
+    why = "the next call may cost more than is left of $0.10 (--upskill-budget)"
+    stopped = f"{why}: no further call is made; raise it to go on"
     assert "spent: $0.10 of $0.10 in 2 calls" in result.outlines
-    assert f"{stopped}; 4 samples not measured" in said(result)
+    assert f"4 samples not measured: {stopped}" in said(result)
     assert "gates: 0 passed, 1 incomplete" in said(result)
     errors = [sample["error"] for sample in priced.results()["samples"] if sample["error"]]
     assert sorted(errors) == ["budget spent"] * 3 + [stopped]
@@ -192,6 +193,7 @@ def test_where_there_is_nothing_to_plan_the_reason_is_said(project: Project) -> 
     project.skill()
     result = project.run("--upskill-plan", models=None)
     assert (result.ret, "upskill: nothing to plan: no model is chosen: run with" in said(result)) == (0, True)
+    assert "nothing to plan" not in said(project.run("--upskill-plan", "--collect-only"))
     project.pytester.makepyfile(test_broken="import nowhere")
     result = project.run("--upskill-plan")
     assert (result.ret, "1 error during collection" in said(result)) == (pytest.ExitCode.INTERRUPTED, True)

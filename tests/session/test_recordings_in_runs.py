@@ -80,10 +80,8 @@ def test_an_edited_skill_is_incomplete_until_the_command_is_run_that_it_names(
     cause = "the skill, the case or the model's settings changed since it was recorded; record it again"
     whole = f"{short}: {cause}: {COMMAND}"
     assert sorted(line for line in result.stdout.lines if line.startswith(short)) == [short, short, whole]
-    assert f"demo on script-helps: gate incomplete Incomplete: 3 samples were not measured: {short}" in said(
-        result
-    )
-    assert f"(2 of them). {whole} " in said(result)
+    incomplete = f"Incomplete: 3 samples were not measured: {short}. {whole} not measured:"
+    assert f"demo on script-helps: gate incomplete {incomplete}" in said(result)
     stale = "are stale (the skill, its cases or the model's settings changed since):"
     assert f"recordings: 3 of 6 in {FILE} {stale}" in said(result)
     assert f"  {COMMAND}" in result.stdout.lines
@@ -142,7 +140,7 @@ def test_a_run_of_a_part_keeps_what_still_holds_and_prunes_what_does_not(project
     assert f"recordings: {FILE}: 6 replies (unchanged)" in said(result)
     change(root)
     result = run("--upskill-record", "-k", "case-2 and with_skill")
-    assert f"recordings: {FILE}: 4 replies (1 new, 3 stale removed)" in said(result)
+    assert f"recordings: {FILE}: 4 of 6 replies (1 new, 3 stale removed)" in said(result)
     after = {(row["case"], row["arm"]): row for row in rows(root)}
     new = {place for place, row in after.items() if before[place] != row}
     assert new == {("case-2", "with_skill")}
@@ -157,6 +155,15 @@ def test_the_same_replies_leave_the_file_untouched(project: Project) -> None:
     result = project.run("--upskill-record")
     assert f"recordings: {FILE}: 4 replies (unchanged)" in said(result)
     assert path.stat().st_mtime_ns == 1
+
+
+def test_a_reply_that_only_took_another_time_leaves_its_line_as_it_is(project: Project) -> None:
+    root = project.skill(cases=1)
+    project.run("--upskill-record", models="reader")
+    before = (root / "recordings" / "reader.jsonl").read_text()
+    result = project.run("--upskill-record", "--upskill-cache=refresh", models="reader")
+    assert "recordings: skills/demo/recordings/reader.jsonl: 2 replies (unchanged)" in said(result)
+    assert (root / "recordings" / "reader.jsonl").read_text() == before
 
 
 def test_recordings_come_before_the_store_and_are_ignored_where_replies_are_asked_for_anew(
@@ -205,7 +212,7 @@ def test_cases_that_ask_the_same_share_a_recorded_reply_that_a_new_name_does_not
 def test_errors_are_not_recorded_and_a_run_that_measured_nothing_writes_nothing(project: Project) -> None:
     root = project.skill(cases=2)
     result = project.run("--upskill-record", models="script:broken")
-    assert "recordings: skills/demo/recordings/script-broken.jsonl: 2 replies (2 new)" in said(result)
+    assert "recordings: skills/demo/recordings/script-broken.jsonl: 2 of 4 replies (2 new)" in said(result)
     assert {row["case"] for row in rows(root, "script-broken")} == {"case-2"}
     (root / "recordings" / "script-no-key.jsonl").write_bytes(
         (root / "recordings" / "script-broken.jsonl").read_bytes()

@@ -129,6 +129,17 @@ def test_a_store_of_another_version_is_refused_in_words(project: Project, run: R
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("flag", ["--upskill-plan", "--upskill-max-calls=0"])
+def test_a_store_that_was_moved_aside_is_said_so_where_nothing_runs(project: Project, flag: str) -> None:
+    project.skill(cases=1)
+    (project.path / ".upskill").mkdir()
+    (project.path / ".upskill" / "store.sqlite3").write_bytes(b"this is no database" * 100)
+    result = project.run(flag)
+    text = " ".join(result.stdout.str().split())
+    assert "store.sqlite3: damaged (file is not a database), and moved to store.sqlite3.corrupt-" in text
+    assert project.calls == []
+
+
 def test_a_damaged_store_is_moved_aside_and_said_and_the_run_goes_on(project: Project, run: Run) -> None:
     project.skill(cases=1)
     (project.path / ".upskill").mkdir()

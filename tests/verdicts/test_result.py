@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import pytest
@@ -35,11 +35,11 @@ def decision(result: GateResult) -> GateDecision:
     return result.decision
 
 
-def first_reason(errors: list[str], pending: int = 0) -> str:
+def first_reason(errors: Sequence[str | Outcome], pending: int = 0) -> str:
     of = ten_cases()
     outcomes = helpful(of)
     for sample, error in zip(list(outcomes), errors, strict=False):
-        outcomes[sample] = Outcome(error=error)
+        outcomes[sample] = Outcome(error=error) if isinstance(error, str) else error
     for sample in list(outcomes)[len(errors) : len(errors) + pending]:
         del outcomes[sample]
     found = decision(judged(outcomes, of))
@@ -78,6 +78,10 @@ def test_what_was_not_measured_is_counted_in_words() -> None:
     assert first_reason(["a", "b", "b"]) == "Incomplete: 3 samples were not measured: b (2 of them)."
     assert (
         first_reason(["no key"], pending=2) == "Incomplete: 3 samples were not measured: no key (1 of them)."
+    )
+    whole = Outcome(error="haiku answered 400: too hot", short="bad request")
+    assert first_reason([whole, Outcome(error="bad request", short="bad request")]) == (
+        "Incomplete: 2 samples were not measured: bad request."
     )
     assert first_reason([], pending=2) == "Incomplete: 2 samples were not measured."
     assert first_reason(["It is late."]) == "Incomplete: 1 sample was not measured: It is late."
