@@ -257,8 +257,9 @@ def _value(config: pytest.Config, option: Option) -> Any:  # noqa: ANN401 - each
         return given
     try:
         ini = config.getini(option.dest)
-    except (TypeError, ValueError) as error:  # pytest 9.0 on a value of another type in [tool.pytest]
-        raise pytest.UsageError(one_line(str(error))) from None
+    except (TypeError, ValueError, pytest.UsageError) as error:  # a value of another type in [tool.pytest]
+        mend = "give a list of texts" if option.many else "put it in quotes"
+        raise pytest.UsageError(one_line(f"{error}: {mend}")) from None
     text = ",".join(map(str, ini)) if option.many else str(ini or "")
     if text.strip():
         place = f"{config.inipath.name}: {option.dest}" if config.inipath else option.dest

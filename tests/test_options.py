@@ -152,6 +152,27 @@ def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester,
     assert found["report"] == str(pytester.path / "out")
 
 
+@pytest.mark.skipif(int(pytest.__version__.split(".")[0]) < 9, reason="[tool.pytest] came with pytest 9")
+@pytest.mark.parametrize(
+    ("line", "mend"),
+    [
+        ("upskill_budget = 2.50", ": put it in quotes"),
+        ("upskill_record = true", ": put it in quotes"),
+        ('upskill_models = "haiku"', ": give a list of texts"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_what_mends_it(
+    pytester: pytest.Pytester, line: str, mend: str
+) -> None:
+    (pytester.path / "pyproject.toml").write_text(f"[tool.pytest]\n{line}\n")
+    result = pytester.runpytest("--upskill-runs=1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (error,) = (text for text in result.errlines if text.startswith("ERROR: "))
+    name = line.partition(" ")[0]
+    assert f"config option '{name}' expects a " in error
+    assert error.endswith(mend)
+
+
 def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nupskill_models = haiku\nupskill_runs = 9\n")
     found = settings(pytester, "--upskill-models=reader")

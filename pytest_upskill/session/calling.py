@@ -25,11 +25,13 @@ class Calling:
 
     Args:
         library: settings and models.
-        requests: what samples send.
+        requests: returns what samples send; asked when there are samples.
         wanted: the samples of the run.
     """
 
-    def __init__(self, library: Library, requests: Requests, wanted: Callable[[], Sequence[Sample]]) -> None:
+    def __init__(
+        self, library: Library, requests: Callable[[], Requests], wanted: Callable[[], Sequence[Sample]]
+    ) -> None:
         self._library = library
         self._requests = requests
         self._wanted = wanted
@@ -101,17 +103,18 @@ class Calling:
 
     def _for_batch(self, model: Model) -> list[Wanted]:
         """Return the requests of a model that nothing has answered yet. Engine's thread."""
+        requests = self._requests()
         asked: dict[bytes, Sample] = {}
         for sample in self._wanted():
             if sample.model.name != model.name or sample.case.skip:
                 continue
             # What cannot be asked says so when its turn comes.
             with contextlib.suppress(UpskillError):
-                if self._requests.contamination(sample) is None:
-                    asked.setdefault(self._requests.key(sample), sample)
+                if requests.contamination(sample) is None:
+                    asked.setdefault(requests.key(sample), sample)
         there = set().union(*self.there(asked))
         return [
-            Wanted(key, partial(self._requests.request, sample))
+            Wanted(key, partial(requests.request, sample))
             for key, sample in asked.items()
             if key not in there
         ]

@@ -57,7 +57,7 @@ class Controller:
 
     @cached_property
     def calling(self) -> Calling:
-        return Calling(self.library, self.requests, self.wanted)
+        return Calling(self.library, lambda: self.requests, self.wanted)
 
     @cached_property
     def recording(self) -> Recording:

@@ -25,9 +25,12 @@ def finish(controller: Controller) -> list[str]:
     controller.tell_finished()
     results = controller.results()
     junit.add_suite_properties(controller.config, results)
+    if not results:
+        # Nothing was collected, perhaps because upskill.yaml cannot be read: pytest has said so.
+        return []
     controller.recording.finish([result.gate for result in results], controller.outcomes)
     folder = controller.library.settings.report
-    reports = [] if folder is None or not results else list(_reports(controller, folder))
+    reports = [] if folder is None else list(_reports(controller, folder))
     return [*controller.recording.failures, *(f"report: {sentence}" for sentence in reports)]
 
 

@@ -163,7 +163,7 @@ class ControllerHooks(ItemHooks):
             tell_notices(self._controller, terminalreporter)
             return
         summarise(self._controller, terminalreporter, self._unwritten)
-        if self._controller.config.get_verbosity() >= 0:
+        if self._controller.wanted() and self._controller.config.get_verbosity() >= 0:
             from pytest_upskill.reports.spending import spending
 
             budget, outcomes = self._controller.calling.budget, self._controller.outcomes.values()

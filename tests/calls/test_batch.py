@@ -435,3 +435,31 @@ def test_a_batch_that_is_resumed_was_counted_by_the_run_that_handed_it_in(tmp_pa
 def test_a_run_that_ends_counts_what_its_batch_will_cost(tmp_path: Path) -> None:
     made = interrupted(Batches(), tmp_path, 1, 2, 3)
     assert made.budget.calls == 3
+
+
+def test_another_run_that_hands_in_and_never_ends_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_upskill.calls.batch._OTHERS", 0.01)
+    monkeypatch.setattr("pytest_upskill.calls.batch._LONGEST_OTHERS", 0.05)
+
+    async def go() -> None:
+        stuck = Batches()
+        stuck.gate = asyncio.Event()
+        first, second = (Run(provider, wanted(1), Store(tmp_path)) for provider in (stuck, Batches()))
+        handing_in = asyncio.ensure_future(first.ask(1))
+        while not stuck.asked:
+            await asyncio.sleep(0.001)
+        with pytest.raises(CallError) as caught:
+            await asyncio.wait_for(second.ask(1), 5)
+        assert str(caught.value) == (
+            "another run that shares the store has been handing in a batch to fake:fake-1 for 0 s: end it, or run "
+            "again without --upskill-batch"
+        )
+        assert second.provider.asked == []
+        stuck.gate.set()
+        assert len(await handing_in) == 1
+        await first.close()
+        await second.close()
+
+    asyncio.run(go())
