@@ -52,13 +52,19 @@ class Requests:
         self._prompt_of = prompt_of
         self._providers = providers
         self._digests: dict[tuple[Case, str, Arm], bytes] = {}
+        # The last one, with whom it is for: a sample asks for its prompt more than once.
+        self._made: tuple[tuple[Suite, Case, Arm], Prompt] | None = None
         self._bodies: dict[Suite, frozenset[str]] = {}
         self._leaks: dict[Case, str | None] = {}
 
     def prompt(self, sample: Sample) -> Prompt:
         """Return what a sample sends. Raises an error in words, whatever a plugin's prompt raises."""
-        with in_words(f"the prompt of {sample.case.id} could not be made", CallError):
-            return self._prompt_of(sample.suite, sample.case, sample.arm)
+        place, made = (sample.suite, sample.case, sample.arm), self._made
+        if made is None or made[0] != place:
+            with in_words(f"the prompt of {sample.case.id} could not be made", CallError):
+                made = place, self._prompt_of(*place)
+            self._made = made
+        return made[1]
 
     def request(self, sample: Sample) -> Request:
         prompt = self.prompt(sample)
@@ -66,12 +72,17 @@ class Requests:
         return Request(sample.model.model, prompt.system, messages, sample.model.parameters)
 
     def key(self, sample: Sample) -> bytes:
+        return self.keyed(sample)[0]
+
+    def keyed(self, sample: Sample) -> tuple[bytes, Request | None]:
+        """Return the key, and the request where it had to be made for that."""
         place = (sample.case, sample.model.name, sample.arm)
-        digest = self._digests.get(place)
+        digest, request = self._digests.get(place), None
         if digest is None:
+            request = self.request(sample)
             provider = self._providers[sample.model.name]
-            digest = self._digests[place] = request_digest(sample.model, provider, self.request(sample))
-        return reply_key(digest, sample.run)
+            digest = self._digests[place] = request_digest(sample.model, provider, request)
+        return reply_key(digest, sample.run), request
 
     def contamination(self, sample: Sample) -> str | None:
         """Return the line of the skill that a sample without it would send all the same, or None."""
@@ -156,13 +167,16 @@ class Measurer:
         return Outcome(got.reply, scores, source=got.source, cost=cost)
 
     async def _got(self, sample: Sample) -> Got:
-        means, key = self.means, self._requests.key(sample)
+        means = self.means
+        key, request = self._requests.keyed(sample)
         if means.mode in ("auto", "replay"):
             recorded = means.recordings.get(sample.suite.skill.root, sample.model.name, key)
             if recorded is not None:
                 return Got(recorded, "recording")
         if means.mode != "replay":
-            return await self._caller.reply(sample.model, key, lambda: self._requests.request(sample))
+            return await self._caller.reply(
+                sample.model, key, lambda: request or self._requests.request(sample)
+            )
         stored = self._caller.stored(key)
         if stored is None:
             raise means.unrecorded(sample)

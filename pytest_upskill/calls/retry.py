@@ -136,13 +136,15 @@ class Course:
         self._first: float | None = None
         self.attempts = 0
         self.failures = 0
-        self.successes_before = endpoint.successes
+        self.successes_before = 0
 
     def begin(self) -> None:
         """Note that an attempt is made; the deadline counts from the first."""
         self.attempts += 1
         if self._first is None:
             self._first = self._clock()
+            # Not when the sample queued: all others of the run may have been answered since.
+            self.successes_before = self._endpoint.successes
 
     @property
     def spent(self) -> float:

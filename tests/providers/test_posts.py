@@ -16,7 +16,7 @@ import pytest
 from pytest_upskill.errors import CallError
 from pytest_upskill.providers.anthropic import Anthropic
 from pytest_upskill.providers.openai import OpenAI
-from pytest_upskill.providers.posts import Posts
+from pytest_upskill.providers.posts import Posts, RefusedError
 from pytest_upskill.types import Message, Model, Reply, Request
 from tests.answers import EMPTY, HANG, HTML, RESET, TRUNCATED, Answer, completion, error, message, ok
 from tests.loopback import Received, Server
@@ -154,13 +154,45 @@ def test_another_path_of_one_client_is_learnt_by_itself(kind: Kind) -> None:
         assert provider._posts is not None
         for _ in range(LEARNT + 1):
             for path in (kind.path, f"{kind.path}/other"):
-                with suppress(sdk.NotFoundError):
+                with suppress(sdk.NotFoundError, RefusedError):
                     await provider._posts.post(path, {"model": "m"}, sdk.Timeout(5.0))
-        assert list(provider._posts._alike) == [kind.path]
+        assert list(provider._posts._alike) == [kind.path, f"{kind.path}/other"]
         await provider.close()
 
     with Server() as server:
         asyncio.run(go(server.url))
+
+
+@both
+def test_calls_that_begin_together_are_spared_the_sdk_but_for_two(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+
+    async def go(url: str) -> list[str]:
+        provider = kind(model(kind, url))
+        await provider.open()
+        assert provider._posts is not None
+        post = provider._posts.client.post
+        monkeypatch.setattr(provider._posts.client, "post", lambda *a, **k: built.append(a) or post(*a, **k))
+        replies = await asyncio.gather(*(provider.complete(request(f"{n}"), 5.0) for n in range(20)))
+        await provider.close()
+        return [reply.text for reply in replies]
+
+    with Server(lambda body: body["messages"][-1]["content"], latency=0.2) as server:
+        assert asyncio.run(go(server.url)) == [f"{n}" for n in range(20)]
+    assert len(built) == LEARNT
+    assert all(alike(server.requests[0], other) for other in server.requests)
+
+
+@both
+def test_a_redirection_is_followed_each_time_from_where_it_was_asked(kind: Kind) -> None:
+    with Server() as there:
+        away = [Answer(307, b"", {"location": base(kind, there.url) + kind.path})] * 4
+        with Server(script=away) as server:
+            replies = ends(kind, model(kind, server.url), [request()] * len(away))
+            assert [getattr(reply, "text", reply) for reply in replies] == ["pong"] * len(away)
+            assert len(server.requests) == len(there.requests) == len(away)
 
 
 @both
@@ -198,7 +230,7 @@ def test_credentials_that_are_no_key_stay_with_the_sdk(monkeypatch: pytest.Monke
     async def learns() -> bool:
         provider = Anthropic(model(Anthropic, None))
         await provider.open()
-        found = provider._posts is None or provider._posts._learns
+        found = provider._posts is None or provider._posts.learns
         await provider.close()
         return found
 
@@ -221,7 +253,7 @@ def test_a_profile_stays_with_the_sdk(tmp_path: Path, monkeypatch: pytest.Monkey
         provider = Anthropic(model(Anthropic, None))
         await provider.open()
         texts = [(await provider.complete(request(), 5.0)).text for _ in range(LEARNT + 2)]
-        learns = provider._posts is not None and provider._posts._learns
+        learns = provider._posts is not None and provider._posts.learns
         await provider.close()
         return learns, texts
 
