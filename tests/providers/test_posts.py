@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -163,6 +163,16 @@ def test_another_path_of_one_client_is_learnt_by_itself(kind: Kind) -> None:
         asyncio.run(go(server.url))
 
 
+def counted(call: Callable[..., object], calls: list[object]) -> Callable[..., object]:
+    """Return the call that notes what it is called with."""
+
+    def noting(*positional: object, **named: object) -> object:
+        calls.append(positional)
+        return call(*positional, **named)
+
+    return noting
+
+
 @both
 def test_calls_that_begin_together_are_spared_the_sdk_but_for_two(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -173,8 +183,8 @@ def test_calls_that_begin_together_are_spared_the_sdk_but_for_two(
         provider = kind(model(kind, url))
         await provider.open()
         assert provider._posts is not None
-        post = provider._posts.client.post
-        monkeypatch.setattr(provider._posts.client, "post", lambda *a, **k: built.append(a) or post(*a, **k))
+        client = provider._posts.client
+        monkeypatch.setattr(client, "post", counted(client.post, built))
         replies = await asyncio.gather(*(provider.complete(request(f"{n}"), 5.0) for n in range(20)))
         await provider.close()
         return [reply.text for reply in replies]
