@@ -113,13 +113,15 @@ def pytest_upskill_prompt(skill: Skill, case: Case, arm: Arm) -> tuple[str, str]
     r"""Return the system and the user text of a sample, or None for the standard prompt. First answer wins.
 
     Asked more than once for one sample and on more than one thread, so it must depend on its arguments
-    alone. A prompt for `without_skill` that holds a line of the skill is refused as contaminated.
+    alone. A prompt for `without_skill` that holds a line of the skill is refused as contaminated. With
+    `--upskill-base` there is a third arm, `old_skill`: `skill` is then the one of the base, its name, body, meta
+    and list of files. Its `root` is today's folder, and what is read there is of today.
 
     Example:
         ```python
         def pytest_upskill_prompt(skill, case, arm):
             system = "Answer in one line."
-            return (f"{system}\n\n{skill.body}" if arm == "with_skill" else system, case.input)
+            return (system if arm == "without_skill" else f"{system}\n\n{skill.body}", case.input)
         ```
     """
 

@@ -13,7 +13,19 @@ from pytest_upskill.errors import one_line
 from pytest_upskill.suite import MOST_RUNS
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import CacheMode, GateMode
+    from pytest_upskill.types import CacheMode, GateConfig, GateMode
+
+_MODES = ("judge", "strict", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class AutoRuns:
+    """As many whole rounds as a gate needs to be decided, and at most `most`."""
+
+    most: int = 5
+
+    def __str__(self) -> str:
+        return f"auto:{self.most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +34,10 @@ class Settings:
 
     rootdir: Path
     models: tuple[str, ...] | None
-    runs: int | None
+    runs: int | AutoRuns | None
     cache: CacheMode
     cache_dir: Path
-    gate: GateMode
+    gate: GateFlags
     base_url: str | None
     timeout: float | None
     report: Path | None
@@ -36,6 +48,10 @@ class Settings:
     changed: bool = False
     base: str | None = None
     batch: bool = False
+    extra: bool = True
+    save_baseline: bool = False
+    strict_cases: bool = False
+    aa: bool = False
 
 
 def _words(text: str) -> list[str]:
@@ -50,12 +66,17 @@ def parse_models(text: str) -> list[str]:
     return names
 
 
-def parse_runs(text: str) -> int:
-    """Return a number of runs; the bound keeps a slip of the finger from filling the memory."""
-    digits = text.strip()
+def parse_runs(text: str) -> int | AutoRuns:
+    """Return a number of runs, or `auto`; the bound keeps a slip of the finger from filling the memory."""
+    word, colon, most = text.strip().partition(":")
+    if word == "auto" and not colon:
+        return AutoRuns()
+    digits = most if word == "auto" else text.strip()
     if not digits.isdecimal() or len(digits) > len(str(MOST_RUNS)) or not 1 <= int(digits) <= MOST_RUNS:
-        raise ValueError(f"{text!r} is not a number of runs: give a whole number from 1 to {MOST_RUNS}")
-    return int(digits)
+        raise ValueError(
+            f"{text!r} is not a number of runs: give a whole number from 1 to {MOST_RUNS}, auto, or auto:MAX"
+        )
+    return AutoRuns(int(digits)) if word == "auto" else int(digits)
 
 
 def parse_timeout(text: str) -> float:
@@ -120,6 +141,50 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+@dataclass(frozen=True, slots=True)
+class GateFlags:
+    """What the command line says of all gates: how they judge, and rules that come before all others."""
+
+    mode: GateMode = "judge"
+    rules: GateConfig | None = None
+
+
+def parse_gate(text: str) -> GateFlags:
+    """Return what stands in `strict`, `min_pass_rate=0.9` or `off,min_lift=0.1`."""
+    words = [word.strip() for word in text.split(",")]
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    modes = [word for word in words if "=" not in word]
+    wrong = next((word for word in modes if word not in _MODES), None)
+    if wrong is not None or len(modes) > 1:
+        several = f"{text!r} names several modes" if wrong is None else f"{wrong!r} is not one of"
+        raise ValueError(
+            f"{several}{':' if wrong is None else ''} {', '.join(_MODES)}, with rules such as min_pass_rate=0.9"
+        )
+    mode: Any = modes[0] if modes else "judge"
+    return GateFlags(mode, _gate_rules(given) if given else None)
+
+
+def _gate_rules(given: dict[str, str]) -> GateConfig:
+    # Imported where there are rules to read: it takes pydantic.
+    from pydantic import ValidationError
+
+    from pytest_upskill.suite.schema import GateModel, explain
+
+    values = {key.strip(): _number(value.strip()) for key, value in given.items()}
+    try:
+        return GateModel.model_validate(values).config()
+    except ValidationError as error:
+        keys, words = explain(error, GateModel)
+        raise ValueError(f"{'.'.join(map(str, keys))}: {words}") from None
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 class Option(NamedTuple):
     """A flag `--upskill-<name>` and its ini twin `upskill_<name>`; `many` ini values are a list.
 
@@ -160,14 +225,15 @@ class Option(NamedTuple):
 OPTIONS = (
     Option("models", "NAMES", parse_models, "Models to measure, separated by commas: names of upskill.yaml, "
            "built-in names (reader, haiku, ...) or provider:model-id[@base_url]", many=True),
-    Option("runs", "N", parse_runs, "Runs of each case, model and arm (default: the case file's, else 1)"),
+    Option("runs", "N", parse_runs, "Runs of each case, model and arm (default: the case file's, else 1); auto or "
+           "auto:MAX makes whole rounds until each gate is decided"),
     Option("cache", "MODE", _choice("auto", "replay", "refresh", "off"),
            "Replies on disk: auto uses and adds, replay makes no call, refresh asks again, off ignores them",
            "auto"),
     Option("cache-dir", "DIR", parse_folder, "Folder of the store (default: .upskill in the rootdir)",
            ".upskill"),
-    Option("gate", "MODE", _choice("judge", "strict", "off"),
-           "judge decides on intervals, strict fails on any miss with the skill, off never fails", "judge"),
+    Option("gate", "MODE", parse_gate, "judge decides on intervals, strict fails on any miss with the skill, off "
+           "never fails; also rules for all gates, such as min_pass_rate=0.9,min_lift=0.1", "judge"),
     Option("base-url", "URL", parse_url, "Address of the server for models of the openai or anthropic "
            "provider that name none"),
     Option("timeout", "SECONDS", parse_timeout, "Time limit of one call (default: upskill.yaml's, else 120)"),
@@ -177,10 +243,14 @@ OPTIONS = (
     Option("max-calls", "N", parse_calls, "Make no call beyond this many; a plan above it is refused"),
     Option("plan", "", parse_switch, "Say what would be called and what it would cost, and call nothing"),
     Option("changed", "", parse_switch, "Collect only skills that differ from --upskill-base"),
-    Option("base", "REF", parse_ref, "The git ref that --upskill-changed compares with (default: in a pull "
-           "request on GitHub its base branch, else HEAD)"),
+    Option("base", "REF", parse_ref, "A git ref: measures each skill as it stood there, too, and what "
+           "--upskill-changed compares with (by default in a pull request on GitHub its base branch, else HEAD)"),
     Option("batch", "", parse_switch, "Send what is not in the store through the provider's batch API: for half "
            "the price, within 24 hours"),
+    Option("no-extra", "", parse_switch, "Make no further calls to confirm or to settle what a gate suspects"),
+    Option("save-baseline", "", parse_switch, "Write the counts of each skill to baseline.json beside it"),
+    Option("strict-cases", "", parse_switch, "Fail the gates of a skill with cases that nothing ever hits"),
+    Option("aa", "", parse_switch, "Run the same skill in both arms and say how often the gates raise false alarms"),
 )  # fmt: skip
 
 
@@ -221,12 +291,13 @@ def settings(config: pytest.Config) -> Settings:
     """Return the settings: the command line, else the ini file, else the default.
 
     Raises:
-        pytest.UsageError: an ini value is wrong.
+        pytest.UsageError: an ini value is wrong, or two options go ill together.
     """
     values = {option.dest: _value(config, option) for option in OPTIONS}
-    if config.getoption("upskill_base") is not None and not values["upskill_changed"]:
+    if values["upskill_batch"] and isinstance(values["upskill_runs"], AutoRuns):
         raise pytest.UsageError(
-            "--upskill-base names what --upskill-changed compares with: add --upskill-changed"
+            "--upskill-batch needs a fixed number of runs: with --upskill-runs=auto one batch would wait for the "
+            "other, each for up to 24 hours: give a number, such as --upskill-runs=3"
         )
     root = config.rootpath
     report = values["upskill_report"]
@@ -248,6 +319,10 @@ def settings(config: pytest.Config) -> Settings:
         changed=bool(values["upskill_changed"]),
         base=values["upskill_base"],
         batch=bool(values["upskill_batch"]),
+        extra=not values["upskill_no_extra"],
+        save_baseline=bool(values["upskill_save_baseline"]),
+        strict_cases=bool(values["upskill_strict_cases"]),
+        aa=bool(values["upskill_aa"]),
     )
 
 

@@ -15,7 +15,10 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 Arm: TypeAlias = Literal["with_skill", "without_skill", "old_skill"]
 WITH: Arm = "with_skill"
 WITHOUT: Arm = "without_skill"
+OLD: Arm = "old_skill"
 DEFAULT_CONCURRENCY = 16
+# How the skip of a sample begins that a gate was decided without.
+NOT_NEEDED = "not needed: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class Reply:
 
     `stop_reason` is `stop` (finished), `length` (cut off at max_tokens) or the provider's own word;
     `latency` is in seconds; `model` is the id that the server reported. `limits` is for the limiter alone: it
-    is neither stored nor reported.
+    is neither stored nor reported. `date` is when it came, in seconds since the epoch: the store says so of its
+    replies, and of others it is None.
     """
 
     text: str
@@ -116,6 +120,7 @@ class Reply:
     stop_reason: str | None = None
     latency: float = 0.0
     limits: RateLimits | None = field(default=None, compare=False, repr=False)
+    date: float | None = field(default=None, compare=False, repr=False)
 
     @property
     def truncated(self) -> bool:
@@ -174,6 +179,7 @@ class GateConfig:
     min_lift: float | None = None
     on_inconclusive: Literal["pass", "fail"] | None = None
     equivalence: float | None = None
+    min_drop: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,13 @@ def two_skills(top: Path) -> Tree:
 
 
 def revisions(
-    tree: Tree, ref: str = "HEAD", home: Path | None = None, place: str = "--upskill-base"
+    tree: Tree,
+    ref: str = "HEAD",
+    home: Path | None = None,
+    place: str = "--upskill-base",
+    asked_by: str = "--upskill-changed",
 ) -> Revisions:
-    return Revisions(Base(ref, place), home or tree.top)
+    return Revisions(Base(ref, place, asked_by), home or tree.top)
 
 
 def how(tree: Tree, folder: str = "skills/demo", ref: str = "HEAD") -> str | None:

@@ -24,7 +24,7 @@ DEFAULTS = {
     "models": "None",
     "runs": "None",
     "cache": "auto",
-    "gate": "judge",
+    "gate": "GateFlags(mode='judge', rules=None)",
     "base_url": "None",
     "timeout": "None",
     "report": "None",
@@ -35,7 +35,12 @@ DEFAULTS = {
     "changed": "False",
     "base": "None",
     "batch": "False",
+    "extra": "True",
+    "save_baseline": "False",
+    "strict_cases": "False",
+    "aa": "False",
 }
+RUNS = "is not a number of runs: give a whole number from 1 to 1000, auto, or auto:MAX"
 
 
 def settings(pytester: pytest.Pytester, *arguments: str) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "runs": "3",
         "cache": "replay",
         "cache_dir": str(pytester.path / "store"),
-        "gate": "strict",
+        "gate": "GateFlags(mode='strict', rules=None)",
         "base_url": "http://localhost:1",
         "timeout": "1.5",
         "report": str(pytester.path / "out"),
@@ -98,6 +103,28 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "base": "origin/main",
         "batch": "True",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"), [("auto", "auto:5"), ("auto:12", "auto:12"), (" auto:1 ", "auto:1"), ("7", "7")]
+)
+def test_runs_are_a_number_or_auto_with_the_most_of_them(
+    pytester: pytest.Pytester, given: str, runs: str
+) -> None:
+    assert settings(pytester, f"--upskill-runs={given}")["runs"] == runs
+
+
+@pytest.mark.parametrize("place", ["command line", "ini file"])
+def test_batches_need_a_fixed_number_of_runs(pytester: pytest.Pytester, place: str) -> None:
+    arguments = ["--upskill-batch"]
+    if place == "ini file":
+        pytester.makeini("[pytest]\nupskill_runs = auto:3\n")
+    else:
+        arguments.append("--upskill-runs=auto")
+    assert refusal(pytester, *arguments) == (
+        "--upskill-batch needs a fixed number of runs: with --upskill-runs=auto one batch would wait for the other, "
+        "each for up to 24 hours: give a number, such as --upskill-runs=3"
+    )
 
 
 def test_a_bare_flag_takes_nothing_of_what_follows_it(pytester: pytest.Pytester) -> None:
@@ -139,8 +166,9 @@ def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester,
     name = "pyproject.toml" if kind.startswith("[tool") else kind.split(",", maxsplit=1)[0]
     (pytester.path / name).write_text(header + PLAIN.format(models=models, q=quote))
     found = settings(pytester)
-    expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "gate": "off", "timeout": "9.0"}
+    expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "timeout": "9.0"}
     expected |= {
+        "gate": "GateFlags(mode='off', rules=None)",
         "record": "True",
         "budget": "2.5",
         "max_calls": "40",
@@ -182,16 +210,23 @@ def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> N
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--upskill-runs=0", "--upskill-runs: '0' is not a number of runs: give a whole number from 1 to 1000"),
-        ("--upskill-runs=-1", "--upskill-runs: '-1' is not a number of runs: give a whole number from 1 to 1000"),
-        ("--upskill-runs=two", "--upskill-runs: 'two' is not a number of runs: give a whole number from 1 to 1000"),
-        ("--upskill-runs=1001", "--upskill-runs: '1001' is not a number of runs: give a whole number from 1 to 1000"),
-        ("--upskill-runs=²", "--upskill-runs: '²' is not a number of runs: give a whole number from 1 to 1000"),
+        ("--upskill-runs=0", "--upskill-runs: '0' " + RUNS),
+        ("--upskill-runs=-1", "--upskill-runs: '-1' " + RUNS),
+        ("--upskill-runs=two", "--upskill-runs: 'two' " + RUNS),
+        ("--upskill-runs=1001", "--upskill-runs: '1001' " + RUNS),
+        ("--upskill-runs=²", "--upskill-runs: '²' " + RUNS),
+        ("--upskill-runs=auto:", "--upskill-runs: 'auto:' " + RUNS),
+        ("--upskill-runs=auto:0", "--upskill-runs: 'auto:0' " + RUNS),
+        ("--upskill-runs=auto:1001", "--upskill-runs: 'auto:1001' " + RUNS),
+        ("--upskill-runs=auto:many", "--upskill-runs: 'auto:many' " + RUNS),
+        ("--upskill-runs=auto5", "--upskill-runs: 'auto5' " + RUNS),
+        ("--upskill-runs=3:auto", "--upskill-runs: '3:auto' " + RUNS),
         ("--upskill-models=", "--upskill-models: name at least one model, such as reader"),
         ("--upskill-models= , ", "--upskill-models: name at least one model, such as reader"),
         ("--upskill-cache=on", "--upskill-cache: 'on' is not one of auto, replay, refresh, off"),
         ("--upskill-cache-dir=", "--upskill-cache-dir: give the name of a folder"),
-        ("--upskill-gate=hard", "--upskill-gate: 'hard' is not one of judge, strict, off"),
+        ("--upskill-gate=hard", "--upskill-gate: 'hard' is not one of judge, strict, off, with rules such "
+         "as min_pass_rate=0.9"),
         ("--upskill-base-url=localhost:1", "--upskill-base-url: 'localhost:1' is not the address of a server: give "
          "http://... or https://..."),
         ("--upskill-timeout=0", "--upskill-timeout: '0' is not a time: give seconds above 0"),
@@ -216,8 +251,7 @@ def test_a_wrong_option_is_one_line(pytester: pytest.Pytester, argument: str, sa
 
 def test_a_wrong_ini_value_names_its_file_and_key(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nupskill_runs = none\n")
-    said = "tox.ini: upskill_runs: 'none' is not a number of runs: give a whole number from 1 to 1000"
-    assert refusal(pytester) == said
+    assert refusal(pytester) == f"tox.ini: upskill_runs: 'none' {RUNS}"
 
 
 def test_a_switch_in_the_ini_file_is_true_or_false(pytester: pytest.Pytester) -> None:

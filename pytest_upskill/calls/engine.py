@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
+from pytest_upskill.calls.follower import Follower, Further
 from pytest_upskill.calls.lane import Lane
 from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.calls.quiet import Quiet
@@ -51,6 +52,7 @@ class Engine:
         make_measurer: called on the loop.
         window: how many samples are begun ahead of the last one asked for; None for all.
         watcher: hears of those who wait.
+        follower: holds samples back; it must let each of them go, or say what became of it.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Engine:
         make_measurer: Callable[[], Measurer],
         window: int | None = None,
         watcher: Watcher | None = None,
+        follower: Follower | None = None,
     ) -> None:
         self._make_measurer = make_measurer
         self._window = window
         self._watcher = watcher or Watcher()
+        self._follower = follower or Follower()
         self.quiet = Quiet()
         self.measurer: Measurer | None = None
         self.outcomes: dict[Sample, Outcome] = {}
@@ -87,6 +91,13 @@ class Engine:
                 if sample not in self._position:
                     self._position[sample] = len(self._order)
                     self._order.append(sample)
+
+    def settle(self, outcomes: Mapping[Sample, Outcome]) -> None:
+        """Say what became of samples that are not measured. Any thread."""
+        with self._changed:
+            if not self._over:
+                self.outcomes.update(outcomes)
+                self._changed.notify_all()
 
     def outcome(self, sample: Sample) -> Outcome:
         """Return what became of a sample, as soon as it is known.
@@ -169,12 +180,23 @@ class Engine:
         return ahead
 
     def _feed(self, ahead: Sequence[Sample], urgent: Sequence[Sample]) -> None:
+        try:
+            self._push(self._follower.hurried(urgent), self._follower.free(ahead))
+        except Exception as error:  # noqa: BLE001 - the loop would tell nobody
+            self._fail(error)
+
+    def _push(self, urgent: Iterable[Sample], ahead: Iterable[Sample]) -> None:
         if self._stop is None or self._stop.is_set():
             return
         for sample in urgent:
             self._lane(sample).push(sample, urgent=True)
         for sample in ahead:
             self._lane(sample).push(sample, urgent=False)
+
+    def _go_on(self, further: Further) -> None:
+        self.settle(further.outcomes)
+        # What the window has not reached yet it finds free when it does.
+        self._push(further.urgent, [each for each in further.samples if self._position[each] < self._fed])
 
     def _lane(self, sample: Sample) -> Lane:
         name = sample.model.name
@@ -195,6 +217,9 @@ class Engine:
                 # To wake those who wait for another sample would cost as much as the sample.
                 if sample in self._awaited:
                     self._changed.notify_all()
+        further = await self._follower.finished(sample)
+        if further is not None:
+            self._go_on(further)
 
     def _fail(self, error: BaseException) -> None:
         # Nobody may wait for ever for a sample whose task has died.

@@ -12,7 +12,7 @@ from pytest_upskill.types import Reply, Usage
 
 PUT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_BATCH = "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?)"
-_REPLY = tuple(field.name for field in fields(Reply) if field.name not in ("usage", "limits"))
+_REPLY = tuple(field.name for field in fields(Reply) if field.name not in ("usage", "limits", "date"))
 _USAGE = tuple(field.name for field in fields(Usage))
 _LARGEST = 2**63 - 1
 

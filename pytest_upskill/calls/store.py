@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _CHUNK = 500
-_GET = "SELECT reply, checksum FROM replies WHERE key = ?"
+_GET = "SELECT reply, checksum, created FROM replies WHERE key = ?"
 _HISTORY = (
     "SELECT COUNT(*), AVG(input_tokens), AVG(output_tokens), AVG(latency) FROM replies WHERE endpoint = ?"
 )
@@ -111,14 +111,14 @@ class Store:
 
         def look(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
             row: tuple[Any, ...] | None = connection.execute(_GET, (key,)).fetchone()
-            return row if row is None or intact(key, *row) else _DAMAGED
+            return row if row is None or intact(key, *row[:2]) else _DAMAGED
 
         try:
             found = self._reader.run(look, bool)
         except sqlite3.Error as error:
             raise self._unreadable(error) from None
         if found:
-            return decode(found[0])
+            return _dated(decode(found[0]), found[2])
         if found is _DAMAGED:
             self._tell_of_rot("a stored reply")
         return None
@@ -234,6 +234,11 @@ class Store:
                 f"{self.path}: {what} does not match its checksum and is left out, as is every other such one; "
                 f"`{look}` lists them"
             )
+
+
+def _dated(reply: Reply | None, created: object) -> Reply | None:
+    # No checksum covers the column, and it may hold anything.
+    return replace(reply, date=created) if reply is not None and isinstance(created, float) else reply
 
 
 def _in_chunk(connection: sqlite3.Connection, keys: Sequence[bytes]) -> Iterable[bytes]:

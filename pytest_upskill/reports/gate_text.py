@@ -19,7 +19,12 @@ _WIDTH = 80
 
 
 def failure(
-    result: GateResult, outcomes: Mapping[Sample, Outcome], down: Mapping[str, str], *, verbose: bool = False
+    result: GateResult,
+    outcomes: Mapping[Sample, Outcome],
+    down: Mapping[str, str],
+    *,
+    look: str = "",
+    verbose: bool = False,
 ) -> str:
     """Return the whole text of a failed gate.
 
@@ -27,6 +32,7 @@ def failure(
         result: the gate; its decision must have been made.
         outcomes: of the gate's samples.
         down: why models could not be called at all, by their names.
+        look: the command that shows the replies, whole.
         verbose: show every miss and the whole of each reply.
     """
     gate = result.gate
@@ -42,6 +48,8 @@ def failure(
         lines += ["", f"  and {counted(len(misses) - most, 'more miss', 'more misses')}: -v shows all"]
     if misses:
         lines += ["", f"  cases: {', '.join(_files(misses))}"]
+        if look and not verbose:
+            lines.append(f"  look: {look}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from pytest_upskill.calls.estimate import Estimate
 from pytest_upskill.calls.prices import in_dollars
 from pytest_upskill.reports.words import counted
 from pytest_upskill.suite.matrix import Gate, Sample
+from pytest_upskill.types import WITH
 from pytest_upskill.verdicts.intervals import smallest_lift
 from pytest_upskill.verdicts.wording import points
 
@@ -40,6 +41,7 @@ class Plan:
 
     `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay); `reads` that
     what is there is used (not with `refresh` and `off`).
+    `further` are calls beyond those, at most, that gates may take to confirm or settle what they suspect.
     `seconds` is how long that takes; None where it is not known. `smallest` holds for each number of samples an arm,
     of models with noise, the smallest lift that it shows.
     """
@@ -55,6 +57,7 @@ class Plan:
     seconds: float | None = None
     calls: bool = True
     reads: bool = True
+    further: int = 0
 
     @property
     def recorded(self) -> int:
@@ -93,6 +96,7 @@ def make_plan(
     seconds: float | None = None,
     calls: bool = True,
     reads: bool = True,
+    further: int = 0,
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
     sizes = {_samples_an_arm(gate) for gate in gates if not deterministic(gate.model.name)}
@@ -108,11 +112,12 @@ def make_plan(
         seconds=seconds,
         calls=calls,
         reads=reads,
+        further=further,
     )
 
 
 def _samples_an_arm(gate: Gate) -> int:
-    return sum(not sample.case.skip for sample in gate.samples) // 2
+    return sum(not sample.case.skip and sample.arm == WITH for sample in gate.samples)
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:
@@ -138,7 +143,8 @@ def _replies(plan: Plan) -> str:
         parts.append(f"{plan.batched} in open batches")
     if not plan.calls:
         return ", ".join([*parts, f"{plan.rest} missing"])
-    return ", ".join([*parts, counted(plan.rest, "call"), *_toll(plan)])
+    text = ", ".join([*parts, counted(plan.rest, "call"), *_toll(plan)])
+    return f"{text}; up to {plan.further} more calls where a gate suspects a fall" if plan.further else text
 
 
 def _toll(plan: Plan) -> list[str]:

@@ -14,10 +14,15 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
+from pytest_upskill.reports.aa import Trials, aa_data, family_data
+from pytest_upskill.reports.against import change_data
+from pytest_upskill.reports.choice import choice_data
+from pytest_upskill.reports.health import case_data, health_data
 from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
 from pytest_upskill.reports.terminal import READER_NOTE
 from pytest_upskill.suite.matrix import Sample, Suite
 from pytest_upskill.types import JSON, Model, Outcome, Price, Reply
+from pytest_upskill.verdicts.choice import Choice
 from pytest_upskill.verdicts.result import GateResult
 
 SCHEMA_VERSION = 1
@@ -29,7 +34,8 @@ class RunData:
     """What a document is made of.
 
     `started` is in seconds since the epoch; the run took `seconds`. `spent` is in US dollars, None where a price is
-    unknown. `retries` are calls that were made again, `refusals` those that a server refused as too many.
+    unknown. `retries` are calls that were made again, `refusals` those that a server refused as too many. `choices` has
+    the skills of which there is a choice of models.
     """
 
     rootdir: Path
@@ -46,6 +52,8 @@ class RunData:
     retries: int = 0
     refusals: int = 0
     prices: Mapping[str, Price | None] = field(default_factory=dict)
+    choices: Mapping[Suite, Choice] = field(default_factory=dict)
+    aa: Trials | None = None
 
 
 def document(run: RunData) -> dict[str, JSON]:
@@ -64,7 +72,10 @@ def document(run: RunData) -> dict[str, JSON]:
             for sample in result.gate.samples
             if sample in run.outcomes
         ],
-        "results": [_result(result, run.rootdir) for result in run.results],
+        "results": [
+            _result(result, run.rootdir) | {"aa": aa_data(run.aa.trial(result.gate) if run.aa else None)}
+            for result in run.results
+        ],
     }
 
 
@@ -101,6 +112,7 @@ def _run(run: RunData) -> dict[str, JSON]:
         "refusals": run.refusals,
         "spent": run.spent,
         "cost": _cost(run.outcomes.values()),
+        "aa": family_data(run.aa),
     }
 
 
@@ -153,6 +165,8 @@ def _skill(suite: Suite, run: RunData) -> dict[str, JSON]:
         "cases": [
             {"id": case.id, "tags": list[JSON](case.tags)} for file in suite.files for case in file.cases
         ],
+        "health": health_data([result for result in run.results if result.gate.suite is suite]),
+        "choice": choice_data(run.choices.get(suite)),
     }
 
 
@@ -213,6 +227,7 @@ def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:
         "runs": result.gate.runs,
         "selected": result.decision is not None,
         "counts": [asdict(count) for count in tally.counts],
+        "cases": [case_data(count) for count in tally.counts],
         "with_hits": lift.with_hits,
         "with_samples": lift.with_n,
         "without_hits": lift.without_hits,
@@ -241,6 +256,7 @@ def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:
             "per_hit": _per_hit(result),
         },
         "verdict": None if verdict is None else {"word": verdict.word, "phrase": verdict.phrase},
+        "change": change_data(result, rootdir),
         "gate": _gate(result, rootdir),
     }
 
@@ -263,6 +279,7 @@ def _gate(result: GateResult, rootdir: Path) -> JSON:
         "min_lift": _number(rules.min_lift),
         "on_inconclusive": rules.on_inconclusive,
         "equivalence": _number(rules.equivalence),
+        "min_drop": _number(rules.min_drop),
     }
 
 

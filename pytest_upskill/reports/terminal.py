@@ -7,11 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_upskill.errors import one_line
+from pytest_upskill.reports.against import against_notes
+from pytest_upskill.reports.choice import choice_lines
+from pytest_upskill.reports.health import health_lines
 from pytest_upskill.reports.table import Line, table
 from pytest_upskill.reports.words import counted, folded, wrapped
 from pytest_upskill.suite.findings import Finding
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
-from pytest_upskill.types import WITH, Outcome
+from pytest_upskill.types import OLD, WITH, WITHOUT, Outcome
+from pytest_upskill.verdicts.choice import Choice
 from pytest_upskill.verdicts.result import GateResult
 
 READER_NOTE = (
@@ -36,6 +40,7 @@ def summary(
     down: Mapping[str, str],
     findings: Sequence[Finding],
     look: Look,
+    choices: Mapping[Suite, Choice] | None = None,
 ) -> list[Line]:
     """Return the summary: the table, what is to be said of its rows, the gates.
 
@@ -45,12 +50,19 @@ def summary(
         down: why models could not be called, by their names.
         findings: what lint found in the skills.
         look: `-q` leaves the notes out, `-v` adds a line for each case.
+        choices: which model to take, by skill.
     """
     lines = [*table(results, look.width)]
     if look.verbosity > 0:
         lines += _case_lines(results, outcomes, look.width)
     if look.verbosity >= 0:
-        notes = [*_notes(results, down), *_case_health(results, outcomes), *_lint(findings)]
+        verbose = look.verbosity > 0
+        notes = [
+            *_notes(results, down),
+            *choice_lines(choices or {}, verbose=verbose),
+            *health_lines(results, verbose=verbose),
+            *_lint(findings),
+        ]
     else:
         # Who is told nothing else has to know why nothing was measured, unless a gate has said so.
         told = {result.gate.model.name for result in results if result.decision is not None}
@@ -90,6 +102,7 @@ def _row_notes(result: GateResult) -> Iterator[str]:
     if result.decision is not None and result.decision.passed and verdict is not None:
         # A gate that passes in spite of something says why; one that fails has said so above the table.
         yield from (reason for reason in result.decision.reasons if verdict.phrase not in reason)
+    yield from against_notes(result)
     if tally.truncated:
         yield f"{counted(tally.truncated, 'reply', 'replies')} cut off at max_tokens"
     if tally.repeated:
@@ -104,40 +117,6 @@ def _added_tokens(result: GateResult) -> str:
         return ""
     added = tally.with_tokens - tally.without_tokens
     return f"; adds {added:.0f} tokens a call" if added >= 1 else ""
-
-
-def _case_health(results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome]) -> Iterator[Line]:
-    seen: dict[Suite, dict[str, list[bool | None]]] = {}
-    for result in results:
-        if result.verdict is not None:
-            for case, hits in _hits(result.gate, outcomes).items():
-                seen.setdefault(result.gate.suite, {}).setdefault(case, []).extend(hits)
-    for suite, cases in seen.items():
-        # Of a case that was not measured whole, nobody knows.
-        whole = {case: hits for case, hits in cases.items() if hits and None not in hits}
-        never = [case for case, hits in whole.items() if not any(hits)]
-        always = [case for case, hits in whole.items() if all(hits)]
-        if never:
-            yield Line(one_line(f"{suite.skill.name}: never hit, with or without the skill: {_some(never)}"))
-        if always:
-            yield Line(
-                one_line(f"{suite.skill.name}: hit by all, with and without the skill: {_some(always)}")
-            )
-
-
-def _hits(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> dict[str, list[bool | None]]:
-    """Return by case what its samples were, None where one was not measured; nothing where none was."""
-    found: dict[str, list[bool | None]] = {}
-    for sample in gate.samples:
-        outcome = outcomes.get(sample)
-        hit = outcome.hit if outcome is not None and outcome.measured else None
-        found.setdefault(sample.case.id, []).append(hit)
-    return {case: [] if set(hits) == {None} else hits for case, hits in found.items()}
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _lint(findings: Iterable[Finding]) -> Iterator[Line]:
@@ -173,11 +152,12 @@ def _case_lines(
 ) -> Iterator[Line]:
     for result in results:
         gate = result.gate
-        head = Line(one_line(f"{_place(gate)}, without and with the skill:"))
+        before = " and as it was" if OLD in gate.suite.arms else ""
+        head = Line(one_line(f"{_place(gate)}, without and with the skill{before}:"))
         yield from _wrapped([head], width)
         longest = max(len(sample.case.id) for sample in gate.samples)
-        for case, (without, with_) in _marks(gate, outcomes).items():
-            seen = f"{without:>{max(gate.runs, 4)}}  {with_:>{max(gate.runs, 4)}}"
+        for case, marks in _marks(gate, outcomes).items():
+            seen = _GAP.join(f"{mark:>{max(gate.runs, 4)}}" for mark in marks)
             if len(_GAP) + longest + len(_GAP) + len(seen) <= width:
                 yield Line(f"{_GAP}{case.ljust(longest)}{_GAP}{seen}")
             else:
@@ -186,10 +166,11 @@ def _case_lines(
 
 
 def _marks(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> dict[str, list[str]]:
+    arms = [arm for arm in (WITHOUT, WITH, OLD) if arm in gate.suite.arms]
     marks: dict[str, list[str]] = {}
     for sample in gate.samples:
-        row = marks.setdefault(sample.case.id, ["", ""])
-        row[sample.arm == WITH] += _mark(outcomes.get(sample))
+        row = marks.setdefault(sample.case.id, [""] * len(arms))
+        row[arms.index(sample.arm)] += _mark(outcomes.get(sample))
     return marks
 
 

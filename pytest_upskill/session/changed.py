@@ -1,4 +1,4 @@
-"""--upskill-changed: which skills differ from the base, as each process of the run finds out."""
+"""What differs from the base, as each process of the run finds out, and for --upskill-changed which skills do."""
 
 from __future__ import annotations
 
@@ -20,15 +20,37 @@ from pytest_upskill.suite.revisions import WORKING_TREE, Base, Revisions
 from pytest_upskill.suite.skill import load_skill
 
 if TYPE_CHECKING:
+    from pytest_upskill.options import Settings
     from pytest_upskill.session.library import Library
 
 
-def base_of(given: str | None, environ: Mapping[str, str]) -> Base:
+def base_of(settings: Settings, environ: Mapping[str, str]) -> Base:
     """Return what to compare with: --upskill-base, else the base branch of a pull request on GitHub, else HEAD."""
-    if given:
-        return Base(given, "--upskill-base")
+    if settings.base:
+        both = "--upskill-changed and --upskill-base"
+        return Base(settings.base, "--upskill-base", both if settings.changed else "--upskill-base")
     branch = environ.get("GITHUB_BASE_REF")
     return Base(f"origin/{branch}", "GITHUB_BASE_REF") if branch else Base(WORKING_TREE, "--upskill-changed")
+
+
+def revisions(config: pytest.Config, settings: Settings) -> Revisions:
+    """Return the comparisons with the base: one for --upskill-changed and for --upskill-base."""
+    return Revisions(base_of(settings, os.environ), config.rootpath)
+
+
+def ask(config: pytest.Config, revisions: Revisions) -> None:
+    """Ask the repositories that the command line leads to, before anything is collected.
+
+    Raises:
+        ConfigError: one of them cannot be compared with the base.
+    """
+    for path in _asked_for(config):
+        revisions.of(path)
+
+
+def _asked_for(config: pytest.Config) -> Iterator[Path]:
+    folder = config.invocation_params.dir
+    return (folder / argument.split("::")[0] for argument in config.args)
 
 
 class Changed:
@@ -37,19 +59,19 @@ class Changed:
     def __init__(self, config: pytest.Config, library: Library) -> None:
         self._config = config
         self._library = library
-        self._revisions = Revisions(base_of(library.settings.base, os.environ), config.rootpath)
+        self._revisions = library.revisions
         self._imports = Imports(lambda folder: any(each.holds(folder) for each in self._revisions.compared))
         self._differ: dict[Path, str | None] = {}
         self.failure: str | None = None
 
     def check(self) -> None:
-        """Ask the repositories that the command line leads to, before anything is collected.
+        """Ask the repository of the rootdir, which may hold what concerns all skills, and those that `ask` asks.
 
         Raises:
             ConfigError: one of them cannot be compared with the base.
         """
-        for path in (self._config.rootpath, *self._asked_for()):
-            self._revisions.of(path)
+        self._revisions.of(self._config.rootpath)
+        ask(self._config, self._revisions)
 
     def leaves_out(self, root: Path) -> bool:
         """Tell whether the skill in a folder does not differ. What fails here is kept for the end of collection."""
@@ -116,10 +138,6 @@ class Changed:
         files = [Path(file).resolve() for module in modules if (file := getattr(module, "__file__", None))]
         return self._imports.reached(dict.fromkeys(names), dict.fromkeys(files), root.resolve())
 
-    def _asked_for(self) -> Iterator[Path]:
-        folder = self._config.invocation_params.dir
-        return (folder / argument.split("::")[0] for argument in self._config.args)
-
     def _deleted(self) -> Iterator[Path]:
         for comparison in self._revisions.compared:
             yield from (path for path in comparison.deleted() if self._in_scope(path))
@@ -130,7 +148,7 @@ class Changed:
         return one_line(public_path(path, rootdir if path.is_relative_to(rootdir) else rootdir.resolve()))
 
     def _in_scope(self, path: Path) -> bool:
-        return any(path.is_relative_to(asked.resolve()) for asked in self._asked_for())
+        return any(path.is_relative_to(asked.resolve()) for asked in _asked_for(self._config))
 
 
 def _name(root: Path) -> str:

@@ -12,25 +12,32 @@ import pytest
 
 from pytest_upskill.calls.attempts import Traffic
 from pytest_upskill.calls.engine import Engine, EngineStopped
-from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
+from pytest_upskill.calls.measure import Measurer, Requests
 from pytest_upskill.calls.status import Status
 from pytest_upskill.errors import ConfigError
 from pytest_upskill.reports import gate_text, junit
 from pytest_upskill.reports.plan import Plan
 from pytest_upskill.reports.results import RunData
 from pytest_upskill.scorers.isolate import Judges
+from pytest_upskill.session.aa import SelfTrials
 from pytest_upskill.session.answers import Answer, Place
+from pytest_upskill.session.baselines import Baselines
 from pytest_upskill.session.calling import Calling
+from pytest_upskill.session.choosing import choices
+from pytest_upskill.session.commands import Commands
+from pytest_upskill.session.judging import Judging
 from pytest_upskill.session.library import Library
 from pytest_upskill.session.live import progress
 from pytest_upskill.session.planning import Planner
+from pytest_upskill.session.prompts import prompt_of
 from pytest_upskill.session.recording import Recording
+from pytest_upskill.session.rounds import Looking, Rounds, without_gate
 from pytest_upskill.session.rules import rules_for
 from pytest_upskill.session.standing import Standing
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
-from pytest_upskill.suite.prompt import Prompt, build, skill_block
-from pytest_upskill.types import DEFAULT_CONCURRENCY, Arm, Case, Outcome
-from pytest_upskill.verdicts.result import GateResult, evaluate, failed_by_plugin
+from pytest_upskill.types import DEFAULT_CONCURRENCY, Outcome
+from pytest_upskill.verdicts.gate import GateRules
+from pytest_upskill.verdicts.result import GateResult, evaluate, failed_for
 
 
 class Controller:
@@ -40,20 +47,23 @@ class Controller:
         self.config = config
         self.library = library
         self._lock = threading.RLock()
+        self._deciding = threading.Lock()
         self._roots: set[str] = set()
         self._samples: dict[Place, Sample] = {}
         self._gates: dict[Place, Gate] = {}
         self.selected_samples: dict[Sample, None] = {}
         self.selected_gates: dict[Gate, None] = {}
+        self._undecided: dict[Sample, Outcome] = {}
         self._results: dict[Gate, GateResult] = {}
         self._told = 0
+        self._total = 0
         self._standing = Standing()
         self._progress = progress(config, self.status)
         self._started = time.time()
 
     @cached_property
     def requests(self) -> Requests:
-        return Requests(self._prompt_of(), self.library.providers)
+        return Requests(prompt_of(self.config.hook.pytest_upskill_prompt), self.library.providers)
 
     @cached_property
     def calling(self) -> Calling:
@@ -62,6 +72,10 @@ class Controller:
     @cached_property
     def recording(self) -> Recording:
         return Recording(self.config, self.library, self.requests, self.calling.recordings)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        return Baselines(self.library)
 
     @cached_property
     def engine(self) -> Engine:
@@ -77,7 +91,11 @@ class Controller:
             if stops_early
             else None
         )
-        return Engine(make_measurer, window, self._progress)
+        return Engine(make_measurer, window, self._progress, self.rounds)
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        return Rounds(Looking(lambda: self.outcomes, self._rules))
 
     @property
     def outcomes(self) -> Mapping[Sample, Outcome]:
@@ -87,7 +105,7 @@ class Controller:
         """Take note of the items that will run, in their order.
 
         Raises:
-            UpskillError: a skill has changed under the run, or the store or a recording cannot be used.
+            UpskillError: a skill has changed under the run, or the store, a recording or a baseline cannot be used.
         """
         with self._lock:
             if self.calling.store is not None:
@@ -98,26 +116,34 @@ class Controller:
                     self.selected_samples[self._samples[place]] = None
                 elif place in self._gates:
                     self.selected_gates[self._gates[place]] = None
+            self.rounds.add(self.selected_gates)
+            self._undecided = without_gate(
+                self._gates.values(), self.selected_gates, self.selected_samples
+            )
             wanted = self.wanted()
             self.recording.check(wanted)
+            self.baselines.check(self.selected_gates)
             self.engine.select(wanted)
-            self._standing.total = len(wanted)
+            self.engine.settle(self._undecided)
+            self._total = len(wanted)
 
     def wanted(self) -> list[Sample]:
-        """Return the samples to measure: the selected ones, then what selected gates need beyond them."""
+        """Return the samples to measure: the selected ones, then what selected gates need beyond them, at most."""
         with self._lock:
             wanted = dict(self.selected_samples)
             for gate in self.selected_gates:
                 wanted.update(dict.fromkeys(gate.samples))
-            return list(wanted)
+            return [sample for sample in wanted if sample not in self._undecided]
 
     @cached_property
     def planner(self) -> Planner:
-        return Planner(self.library, self.requests, self.calling)
+        return Planner(self.library, self.requests, self.calling, self.judging.further)
 
     def plan(self) -> Plan:
         """Say what is to be measured, what of it is there, and what the rest will take."""
-        return self.planner.plan(self.wanted(), list(self.selected_gates))
+        # An A/A run measures no lift, so there is none to say how small it may be.
+        gates = [] if self.library.settings.aa else list(self.selected_gates)
+        return self.planner.plan(self.wanted(), gates)
 
     def refuse(self) -> None:
         """Refuse a run whose plan is above its budget.
@@ -162,7 +188,13 @@ class Controller:
             return Answer(error="the gate was not decided")
         verbose = self.config.get_verbosity() > 0
         down = {**self.down, **self.recording.mend(result)}
-        failure = None if decision.passed else gate_text.failure(result, self.outcomes, down, verbose=verbose)
+        failure = (
+            None
+            if decision.passed
+            else gate_text.failure(
+                result, self.outcomes, down, look=self.commands.look(gate), verbose=verbose
+            )
+        )
         return Answer(word=decision.word, failure=failure, properties=junit.gate_properties(result))
 
     @property
@@ -183,6 +215,7 @@ class Controller:
 
     def status(self) -> Status:
         """Say how far the run is."""
+        self._standing.total = self._total - self.rounds.spared
         return self._standing.status(self.engine, self.traffic, self.calling.budget)
 
     def results(self) -> list[GateResult]:
@@ -193,12 +226,12 @@ class Controller:
             if gate in self._results:
                 found.append(self._results[gate])
             elif gate in self.selected_gates or (gate.suite, gate.model.name) in touched:
-                found.append(self._evaluate(gate, selected=False))
+                found.append(self._partial(gate))
         return found
 
     def run_data(self) -> RunData:
         """Return what results.json is made of."""
-        library = self.library
+        library, results = self.library, self.results()
         return RunData(
             rootdir=library.settings.rootdir,
             started=self._started,
@@ -209,11 +242,13 @@ class Controller:
             refusals=self.traffic.refusals,
             models=library.models,
             deterministic={name: provider.deterministic for name, provider in library.providers.items()},
-            results=self.results(),
+            results=results,
             outcomes=self.outcomes,
             down=self.down,
             spent=None if self.calling.budget.unpriced else self.calling.budget.spent,
             prices={model.name: self.calling.prices.of(model) for model in library.models},
+            choices=choices(results, self.outcomes, library),
+            aa=self.against_itself.trials() if library.settings.aa else None,
         )
 
     def suites(self) -> list[Suite]:
@@ -232,21 +267,39 @@ class Controller:
             self._progress.end()
         self.engine.stop()
 
-    def _decided(self, gate: Gate) -> GateResult:
-        self.engine.gather(gate.samples)
-        with self._lock:
-            if gate not in self._results:
-                result = self._evaluate(gate, selected=True)
-                for reason in self.config.hook.pytest_upskill_gate(result=result):
-                    result = failed_by_plugin(result, str(reason))
-                self._results[gate] = result
-            return self._results[gate]
+    @cached_property
+    def commands(self) -> Commands:
+        return Commands(self.config, self.library)
 
-    def _evaluate(self, gate: Gate, *, selected: bool) -> GateResult:
-        rules = rules_for(gate, self.library.file, self.library.settings.gate)
-        return evaluate(
-            gate, self.outcomes, rules, deterministic=self._deterministic(gate.model.name), selected=selected
-        )
+    @cached_property
+    def judging(self) -> Judging:
+        return Judging(self.library, self.engine, self._rules, self.baselines, self.rounds.decided)
+
+    @cached_property
+    def against_itself(self) -> SelfTrials:
+        return SelfTrials(self.library, self.engine, self._rules)
+
+    def _decided(self, gate: Gate) -> GateResult:
+        with self._deciding:
+            if gate not in self._results:
+                # All at once: what got worse is judged over all gates of the run.
+                open_ = [each for each in list(self.selected_gates) if each not in self._results]
+                judges = self.against_itself if self.library.settings.aa else self.judging
+                results = judges.results(open_)
+                self._results.update({each: self._asked_plugins(result) for each, result in results.items()})
+        return self._results[gate]
+
+    def _asked_plugins(self, result: GateResult) -> GateResult:
+        for reason in self.config.hook.pytest_upskill_gate(result=result):
+            result = failed_for(result, str(reason))
+        return result
+
+    def _rules(self, gate: Gate) -> GateRules:
+        return rules_for(gate, self.library.file, self.library.settings.gate)
+
+    def _partial(self, gate: Gate) -> GateResult:
+        deterministic = self._deterministic(gate.model.name)
+        return evaluate(gate, self.outcomes, self._rules(gate), deterministic=deterministic, selected=False)
 
     def _deterministic(self, model: str) -> bool:
         return self.library.providers[model].deterministic
@@ -258,18 +311,3 @@ class Controller:
         self._samples.update({(root, sample.id): sample for sample in matrix.samples})
         self._gates.update({(root, gate.id): gate for gate in matrix.gates})
         self._roots.add(root)
-
-    def _prompt_of(self) -> PromptOf:
-        hook = self.config.hook.pytest_upskill_prompt
-        blocks: dict[Suite, str] = {}
-
-        def standard(suite: Suite, case: Case, arm: Arm) -> Prompt:
-            if suite not in blocks:
-                blocks[suite] = skill_block(suite.skill, suite.first.inject)
-            return build(case, arm, blocks[suite])
-
-        def asked(suite: Suite, case: Case, arm: Arm) -> Prompt:
-            own = hook(skill=suite.skill, case=case, arm=arm)
-            return standard(suite, case, arm) if own is None else Prompt(*own)
-
-        return asked if hook.get_hookimpls() else standard

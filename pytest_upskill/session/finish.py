@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,17 @@ import pytest
 
 from pytest_upskill.errors import SuiteError, one_line
 from pytest_upskill.reports import junit, terminal
+from pytest_upskill.reports.aa import aa_lines
 from pytest_upskill.reports.words import wrapped
+from pytest_upskill.session.choosing import choices
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.findings import Finding, from_sentence
 from pytest_upskill.suite.lint import lint_skill
 
 if TYPE_CHECKING:
+    from pytest_upskill.reports.table import Line
     from pytest_upskill.session.controller import Controller
+    from pytest_upskill.verdicts.result import GateResult
 
 
 def finish(controller: Controller) -> list[str]:
@@ -29,9 +33,11 @@ def finish(controller: Controller) -> list[str]:
         # Nothing was collected, perhaps because upskill.yaml cannot be read: pytest has said so.
         return []
     controller.recording.finish([result.gate for result in results], controller.outcomes)
+    controller.baselines.finish(results, controller.outcomes)
     folder = controller.library.settings.report
     reports = [] if folder is None else list(_reports(controller, folder))
-    return [*controller.recording.failures, *(f"report: {sentence}" for sentence in reports)]
+    failures = [*controller.recording.failures, *controller.baselines.failures]
+    return [*failures, *(f"report: {sentence}" for sentence in reports)]
 
 
 def _reports(controller: Controller, folder: Path) -> Iterator[str]:
@@ -59,7 +65,7 @@ def _reports(controller: Controller, folder: Path) -> Iterator[str]:
 
 
 def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritten: Sequence[str]) -> None:
-    """Print the lift summary, what became of the recordings, and why a file was not written."""
+    """Print the lift summary, what became of recordings and baselines, and why a file was not written."""
     results = controller.results()
     if not results:
         return
@@ -68,11 +74,10 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
         width=reporter._tw.fullwidth,  # noqa: SLF001 - no public way to it
         verbosity=config.get_verbosity(),
     )
-    findings = _lint(controller)
-    reporter.write_sep("=", "skill lift")
-    for line in terminal.summary(results, controller.outcomes, controller.down, findings, look):
+    reporter.write_sep("=", "A/A: false alarms" if controller.library.settings.aa else "skill lift")
+    for line in _summary(controller, results, look):
         reporter.write_line(line.text, **line.markup)
-    for line in controller.recording.lines:
+    for line in [*controller.recording.lines, *controller.baselines.lines]:
         for text in [line.text] if line.text.startswith(" ") else wrapped(line.text, look.width, "", "  "):
             reporter.write_line(one_line(text), **line.markup)
     tell_notices(controller, reporter)
@@ -81,6 +86,17 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
         reporter.write_line(one_line(sentence), red=True)
     if folder is not None and not any(sentence.startswith("report: ") for sentence in unwritten):
         reporter.write_line(f"report: {folder}")
+
+
+def _summary(controller: Controller, results: Sequence[GateResult], look: terminal.Look) -> Iterable[Line]:
+    if controller.library.settings.aa:
+        return aa_lines(
+            controller.against_itself.trials(), results, look.width, brief=look.verbosity < 0
+        )
+    chosen = choices(results, controller.outcomes, controller.library)
+    return terminal.summary(
+        results, controller.outcomes, controller.down, _lint(controller), look, chosen
+    )
 
 
 def tell_notices(controller: Controller, reporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from pytest_upskill.session.registry import registry
 from pytest_upskill.suite.loading import load_suite, no_cases
 from pytest_upskill.suite.matrix import Matrix, Suite, build
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Model
+from pytest_upskill.types import WITH, Model
 
 if TYPE_CHECKING:
     from pytest_upskill.config import Config
     from pytest_upskill.session.changed import Changed
+    from pytest_upskill.suite.revisions import Revisions
 
 CHOOSE = (
     "no model is chosen: run with --upskill-models=reader (offline, no language model) or with models of yours, "
@@ -43,7 +45,12 @@ class Library:
 
     @cached_property
     def settings(self) -> options.Settings:
-        return options.settings(self._config)
+        found = options.settings(self._config)
+        if found.aa:
+            from pytest_upskill.session.aa import check
+
+            check(found)
+        return found
 
     @cached_property
     def file(self) -> Config:
@@ -71,8 +78,15 @@ class Library:
         return {model.name: factories[model.provider](model) for model in self.models}
 
     @cached_property
+    def revisions(self) -> Revisions:
+        """What differs from the base. Without --upskill-changed and --upskill-base nothing of it is imported."""
+        from pytest_upskill.session.changed import revisions
+
+        return revisions(self._config, self.settings)
+
+    @cached_property
     def changed(self) -> Changed:
-        """What differs from the base. Nothing of it is imported, and git not asked, without --upskill-changed."""
+        """Which skills differ from the base, in a run with --upskill-changed."""
         from pytest_upskill.session.left_out import take_part
 
         return take_part(self._config, self)
@@ -102,10 +116,36 @@ class Library:
                     f"{shown(root)}: the skill is called '{suite.skill.name}', as is the one in {shown(other)}: "
                     "give each skill a name of its own"
                 )
-            self._matrices[root] = build(suite, self.models, self._runs(suite))
+            if self.settings.base and not self.settings.aa:
+                suite = self._with_old(suite)
+            self._matrices[root] = build(
+                suite, self.models, self._runs(suite), self._auto, (WITH,) if self.settings.aa else ()
+            )
         return self._matrices[root]
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether a plugin makes the prompts: they may then hold more of a skill than ours do."""
+        return bool(self._config.hook.pytest_upskill_prompt.get_hookimpls())
+
+    def _with_old(self, suite: Suite) -> Suite:
+        from pytest_upskill.suite.old import old_skill
+
+        case_files = [dialect.file for dialect in self.registry.dialects.values()]
+        return replace(suite, old=old_skill(suite, self.revisions, case_files, whole=self.whole))
+
     def _runs(self, suite: Suite) -> dict[str, int]:
-        runs = self.settings.runs or suite.first.runs or 1
+        chosen = self.settings.runs
+        runs = chosen.most if isinstance(chosen, options.AutoRuns) else chosen or suite.first.runs or 1
+        if self.settings.aa:
+            runs *= 2
         # A deterministic model has no noise: more runs of it are copies.
         return {name: 1 if provider.deterministic else runs for name, provider in self.providers.items()}
+
+    @cached_property
+    def _auto(self) -> frozenset[str]:
+        """The names of the models whose gates are decided by rounds. One run has nothing to be decided before."""
+        chosen = self.settings.runs
+        if not isinstance(chosen, options.AutoRuns) or chosen.most == 1:
+            return frozenset()
+        return frozenset(name for name, provider in self.providers.items() if not provider.deterministic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_upskill.calls.estimate import Estimate, Estimator
@@ -32,12 +32,20 @@ class Planner:
         library: settings, models and providers.
         requests: what samples send.
         calling: the store, the recordings and the prices.
+        further: how many calls a gate may take beyond its own, at most.
     """
 
-    def __init__(self, library: Library, requests: Requests, calling: Calling) -> None:
+    def __init__(
+        self,
+        library: Library,
+        requests: Requests,
+        calling: Calling,
+        further: Callable[[Gate], int] = lambda _: 0,
+    ) -> None:
         self._library = library
         self._requests = requests
         self._calling = calling
+        self._further = further
         self._estimator = Estimator(calling.prices, self._history, library.file.accounts)
         self._letters: dict[tuple[Case, Arm], int] = {}
         self._drawn: tuple[tuple[int, int], Plan] | None = None
@@ -100,6 +108,7 @@ class Planner:
             seconds=self._seconds(loads),
             calls=self._library.settings.cache != "replay",
             reads=self._library.settings.cache in ("auto", "replay"),
+            further=sum(map(self._further, gates)),
         )
 
     def _handed_in(self) -> set[bytes]:

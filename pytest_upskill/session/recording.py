@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from pytest_upskill.calls.measure import Requests
 from pytest_upskill.calls.recording_lines import Recorded
-from pytest_upskill.calls.recordings import Recordings, mend_command, path_of, read, unrecorded, write
+from pytest_upskill.calls.recordings import Recordings, path_of, read, unrecorded, write
 from pytest_upskill.errors import CallError, UpskillError
-from pytest_upskill.reports.redaction import public_url
 from pytest_upskill.reports.table import Line
 from pytest_upskill.reports.words import counted
+from pytest_upskill.session.commands import Commands
 from pytest_upskill.session.library import Library
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.suite.text import shown
-from pytest_upskill.types import Model, Outcome, Reply
+from pytest_upskill.types import NOT_NEEDED, OLD, Outcome, Reply
 from pytest_upskill.verdicts.result import GateResult
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Recording:
     def __init__(
         self, config: pytest.Config, library: Library, requests: Requests, recordings: Recordings
     ) -> None:
-        self._config = config
         self._library = library
         self._requests = requests
+        self._commands = Commands(config, library)
         self._recordings = recordings
         self._missing: Counter[tuple[Path, str]] = Counter()
         self._sentences: dict[tuple[Path, str], str] = {}
@@ -62,7 +62,7 @@ class Recording:
         """Return the error of a sample whose reply is nowhere, where no call may be made. Any thread."""
         root, model = sample.suite.skill.root, sample.model
         recorded = self._recordings.any(root, model.name)
-        error = unrecorded(model.name, self._command(root, model), recorded=recorded)
+        error = unrecorded(model.name, self._commands.record(root, model), recorded=recorded)
         self._missing[root, model.name] += 1
         self._sentences[root, model.name] = str(error)
         return error
@@ -97,14 +97,17 @@ class Recording:
         place = f"recordings: {shown(path_of(root, model))}"
         if not fresh:
             return f"{place}: not written: no sample was measured"
-        kept = {key: entry.reply for key, entry in before.items() if key in samples}
+        left = {key: entry for key, entry in before.items() if key not in samples and _of_a_base(entry, gate)}
+        kept = {key: entry.reply for key, entry in before.items() if key in samples or key in left}
         # The same reply leaves its line as it is, however long it took this time.
         fresh = {key: kept[key] if _alike(kept.get(key), reply) else reply for key, reply in fresh.items()}
-        write(root, model, (_entry(samples[key], key, reply) for key, reply in {**kept, **fresh}.items()))
-        return f"{place}: {self._size(gate, {*kept, *fresh})} ({_news(before, kept, fresh)})"
+        now = {**kept, **fresh}.items()
+        write(root, model, (left.get(key) or _entry(samples[key], key, reply) for key, reply in now))
+        needed = (sample for sample in gate.samples if _needed(outcomes.get(sample)))
+        return f"{place}: {self._size(needed, {*kept, *fresh})} ({_news(before, kept, fresh)})"
 
-    def _size(self, gate: Gate, there: set[bytes]) -> str:
-        wanted = {self._requests.key(sample) for sample in gate.samples if not sample.case.skip}
+    def _size(self, needed: Iterable[Sample], there: set[bytes]) -> str:
+        wanted = {self._requests.key(sample) for sample in needed if not sample.case.skip}
         if wanted <= there:
             return counted(len(there), "reply", "replies")
         return f"{len(wanted & there)} of {counted(len(wanted), 'reply', 'replies')}"
@@ -131,7 +134,7 @@ class Recording:
         root, model = gate.suite.skill.root, gate.model
         entries = self._recordings.entries(root, model.name)
         samples = self._samples(gate, entries) if entries else {}
-        stale = sum(entry.key not in samples for entry in entries)
+        stale = sum(entry.key not in samples and not _of_a_base(entry, gate) for entry in entries)
         missing = self._missing[root, model.name]
         if stale:
             place = shown(path_of(root, model.name))
@@ -143,31 +146,22 @@ class Recording:
             place = f"{gate.suite.skill.name} on {model.name}"
             yield f"recordings: {counted(missing, 'reply', 'replies')} of {place} {are} neither recorded nor stored:"
         if stale or missing:
-            yield f"  {self._command(root, model)}"
+            yield f"  {self._commands.record(root, model)}"
 
-    def _command(self, root: Path, model: Model) -> str:
-        settings = self._library.settings
-        return mend_command(root, settings.rootdir, self._given(model), tuple(self._flags()))
 
-    def _given(self, model: Model) -> str:
-        """Return a model as it was named, but for what in an address is secret."""
-        library = self._library
-        names = library.settings.models or library.file.default_models
-        given = dict(zip((each.name for each in library.models), names, strict=True))[model.name]
-        return given.replace(model.base_url, public_url(model.base_url) or "") if model.base_url else given
-
-    def _flags(self) -> Iterator[str]:
-        settings = self._library.settings
-        if self._config.getoption("upskill_runs") is not None:
-            yield f"--upskill-runs={settings.runs}"
-        if self._config.getoption("upskill_base_url") is not None:
-            yield f"--upskill-base-url={public_url(settings.base_url)}"
-        if settings.cache == "replay" and self._config.getoption("upskill_cache") is None:
-            yield "--upskill-cache=auto"  # the ini file would have it replay again
+def _of_a_base(entry: Recorded, gate: Gate) -> bool:
+    # A run without --upskill-base knows of no old skill, and what a run with it recorded is not stale for that.
+    if entry.arm != OLD or gate.suite.old is not None:
+        return False
+    return any(sample.case.id == entry.case for sample in gate.samples)
 
 
 def _entry(sample: Sample, key: bytes, reply: Reply) -> Recorded:
     return Recorded(sample.case.id, sample.arm, sample.run, key, reply)
+
+
+def _needed(outcome: Outcome | None) -> bool:
+    return outcome is None or outcome.skip is None or not outcome.skip.startswith(NOT_NEEDED)
 
 
 def _alike(one: Reply | None, other: Reply) -> bool:

@@ -6,30 +6,41 @@ from dataclasses import fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from pytest_upskill.suite.matrix import Gate
-from pytest_upskill.types import GateConfig, GateMode
+from pytest_upskill.suite.matrix import Gate, Suite
+from pytest_upskill.types import GateConfig
 from pytest_upskill.verdicts.gate import GateRules
 
 if TYPE_CHECKING:
     from pytest_upskill.config import Config
+    from pytest_upskill.options import GateFlags
 
 
-def rules_for(gate: Gate, config: Config, mode: GateMode) -> GateRules:
+def rules_for(gate: Gate, config: Config, flags: GateFlags) -> GateRules:
     """Return a gate's rules.
 
     Precedence, last wins: upskill.yaml's default, the case file, upskill.yaml for the model, upskill.yaml for the
     skill, the command line.
     """
+    return _rules(gate.suite, config, flags, config.gates.get(gate.model.name))
+
+
+def target_for(suite: Suite, config: Config, flags: GateFlags) -> Fraction | None:
+    """Return the hit rate that is asked for of a skill, whichever the model: what is said of one model is left out."""
+    return _rules(suite, config, flags, None).min_pass_rate
+
+
+def _rules(suite: Suite, config: Config, flags: GateFlags, of_model: GateConfig | None) -> GateRules:
     places = [
         config.gates.get("default"),
-        gate.suite.first.gate,
-        config.gates.get(gate.model.name),
-        config.gates.get(gate.suite.skill.name),
+        suite.first.gate,
+        of_model,
+        config.gates.get(suite.skill.name),
+        flags.rules,
     ]
     values: dict[str, Any] = {}
     for place in places:
         values.update(_said(place))
-    return GateRules(**values, mode=mode)
+    return GateRules(**values, mode=flags.mode)
 
 
 def _said(place: GateConfig | None) -> dict[str, Any]:

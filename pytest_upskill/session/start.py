@@ -41,6 +41,10 @@ def check_settings(config: pytest.Config) -> None:
             found.models  # noqa: B018
         if found.settings.changed:
             found.changed.check()
+        elif found.settings.base:
+            from pytest_upskill.session.changed import ask
+
+            ask(config, found.revisions)
     except UpskillError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -30,7 +30,7 @@ _ELSEWHERE = (
 )
 _SAID = re.compile(r"^(?:fatal|error): (.*)$", re.MULTILINE)
 _OBJECT = re.compile(r"[0-9a-f]{40,64}")
-_GITLINK = "160000"
+_GITLINK, _LINK = "160000", "120000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ class Entry:
     @property
     def submodule(self) -> bool:
         return self.mode == _GITLINK
+
+    @property
+    def link(self) -> bool:
+        return self.mode == _LINK
 
 
 def top_of(path: Path) -> Path | None:
@@ -115,21 +119,42 @@ class Repository:
         """Return what a commit holds of some paths: files and submodules."""
         if not paths:
             return {}  # and not all that there is
-        lines = self._asked("ls-tree", "-z", "--full-tree", commit, "--", *paths).split("\0")
-        found = {}
-        for line in lines[:-1]:
-            kind, _, path = line.partition("\t")
-            mode, _, name = kind.split(" ")
-            found[path] = Entry(mode, name)
-        return found
+        return dict(_entries(self._asked("ls-tree", "-z", "--full-tree", commit, "--", *paths)))
+
+    def below(self, commit: str, folder: str) -> dict[str, Entry]:
+        """Return all files, links and submodules that a commit holds in a folder, by their paths within it."""
+        within = () if folder == "." else ("--", folder)
+        found = _entries(self._asked("ls-tree", "-r", "-z", "--full-tree", commit, *within))
+        cut = 0 if folder == "." else len(folder) + 1
+        return {path[cut:]: entry for path, entry in found if len(path) > cut}
+
+    def followed(self, commit: str, links: Collection[str]) -> dict[str, str | Path]:
+        """Return the ids of the files that links in a commit lead to, and the paths of those that it does not hold.
+
+        Left out are links to a folder and to nothing.
+        """
+        asked = [link for link in links if "\n" not in link]  # which is where git takes the next to begin
+        given = "".join(f"{commit}:{link}\n" for link in asked)
+        answer = self._run(["cat-file", "--batch-check", "--follow-symlinks"], given) if asked else b""
+        found = zip(asked, _where(answer), strict=True)
+        return {link: self.top / to if outside else to for link, (to, outside) in found if to}
+
+    def ignored(self, folder: str) -> list[str]:
+        """Return the files of a folder that git ignores."""
+        own = ("--others", "--ignored", "--exclude-standard")
+        return self._asked("ls-files", "-z", *own, "--", folder).split("\0")[:-1]
+
+    def contents(self, ids: Collection[str]) -> list[bytes]:
+        """Return what objects hold, in their order."""
+        if not ids:
+            return []
+        given = "".join(f"{name}\n" for name in ids)
+        return list(_objects(self._run(["cat-file", "--batch"], given)))
 
     def read(self, commit: str, paths: Collection[str]) -> dict[str, bytes]:
         """Return the contents of files as they are in a commit, those left out that it does not hold."""
-        held = {path: entry for path, entry in self.entries(commit, paths).items() if not entry.submodule}
-        given = "".join(f"{entry.id}\n" for entry in held.values())
-        return (
-            dict(zip(held, _objects(self._run(["cat-file", "--batch"], given)), strict=True)) if held else {}
-        )
+        held = {path: entry.id for path, entry in self.entries(commit, paths).items() if not entry.submodule}
+        return dict(zip(held, self.contents(held.values()), strict=True))
 
     def _asked(self, *arguments: str, may_fail: bool = False) -> str:
         return os.fsdecode(self._run(arguments, may_fail=may_fail))
@@ -141,15 +166,15 @@ class Repository:
                 ["git", "-c", "core.fsmonitor=false", *arguments],
                 cwd=self.top,
                 env=_environment(os.environ),
-                input=given.encode(),
+                input=os.fsencode(given),
                 capture_output=True,
                 timeout=self.limit,
                 check=False,
             )
         except FileNotFoundError:
             raise ConfigError(
-                "git was not found on PATH, and --upskill-changed asks it what differs: install git, or run without "
-                "the flag"
+                "git was not found on PATH, and is asked what differs from the base: install git, or run without "
+                "--upskill-changed and --upskill-base"
             ) from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigError(f"git {_first(arguments)} failed in {self.top}: {_why(error)}") from None
@@ -211,6 +236,29 @@ def _not_staged(printed: str) -> Iterator[Change]:
             yield Change("U", rest.split(" ", 9)[9])
         elif kind == "1" and rest[1] != ".":
             yield Change(rest[1], rest.split(" ", 7)[7])
+
+
+def _entries(printed: str) -> Iterator[tuple[str, Entry]]:
+    """Yield what `git ls-tree -z` printed: the path and what is there."""
+    for line in printed.split("\0")[:-1]:
+        kind, _, path = line.partition("\t")
+        mode, _, name = kind.split(" ")
+        yield path, Entry(mode, name)
+
+
+def _where(answer: bytes) -> Iterator[tuple[str, bool]]:
+    """Yield what `git cat-file --batch-check --follow-symlinks` printed: the id of a file, or a path outside."""
+    at = 0
+    while at < len(answer):
+        end = answer.index(b"\n", at)
+        first, *rest = os.fsdecode(answer[at:end]).split(" ")
+        at = end + 1
+        if first in ("symlink", "dangling", "loop", "notdir"):
+            size = int(rest[0])
+            yield os.fsdecode(answer[at : at + size]) if first == "symlink" else "", True
+            at += size + 1
+        else:
+            yield first if rest[0] == "blob" else "", False
 
 
 def _objects(answer: bytes) -> Iterator[bytes]:

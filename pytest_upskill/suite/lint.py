@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pytest_upskill.errors import SuiteError, nearest
 from pytest_upskill.suite import SKILL_FILE
+from pytest_upskill.suite.baseline import path_of
+from pytest_upskill.suite.baseline import read as read_baseline
 from pytest_upskill.suite.findings import Finding, from_sentence
 from pytest_upskill.suite.lint_fields import lint_frontmatter
 from pytest_upskill.suite.lint_links import lint_links
@@ -14,7 +16,7 @@ from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.suite.places import JsonPlaces
 from pytest_upskill.suite.skill import Document, split
 from pytest_upskill.suite.source import Source
-from pytest_upskill.suite.text import read_text
+from pytest_upskill.suite.text import read_text, shown
 from pytest_upskill.types import Case, CaseFile
 
 _MOST_LINES = 500
@@ -36,7 +38,7 @@ def lint_skill(root: Path, suite: Suite | None, models: Collection[str] | None =
         SuiteError: SKILL.md cannot be read at all.
     """
     path = root / SKILL_FILE
-    document = split(read_text(path), path)
+    document = split(read_text(path), shown(path))
     found = [
         *lint_frontmatter(document, path),
         *_body(document, path),
@@ -45,7 +47,14 @@ def lint_skill(root: Path, suite: Suite | None, models: Collection[str] | None =
     for file in suite.files if suite is not None else ():
         found += [from_sentence("warning", warning, file.path) for warning in file.warnings]
         found += _cases(file, models)
-    return found
+    return [*found, *_baseline(root)]
+
+
+def _baseline(root: Path) -> Iterator[Finding]:
+    try:
+        read_baseline(root)
+    except SuiteError as error:
+        yield from_sentence("error", str(error), path_of(root))
 
 
 def _body(document: Document, path: Path) -> Iterator[Finding]:

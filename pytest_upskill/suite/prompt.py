@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_upskill.errors import SuiteError, one_line
-from pytest_upskill.suite.text import decoded, shown
+from pytest_upskill.errors import one_line
+from pytest_upskill.suite.skill import Folder, Tree
+from pytest_upskill.suite.text import decoded
 from pytest_upskill.types import WITHOUT, Arm, Case, Skill
 
 BASE = (
@@ -25,8 +26,13 @@ class Prompt:
     user: str
 
 
-def skill_block(skill: Skill, inject: Inject = "body") -> str:
+def skill_block(skill: Skill, inject: Inject = "body", tree: Tree | None = None) -> str:
     """Return the skill as a model gets it: the body, the list of its other files, `references/` with `all`.
+
+    Args:
+        skill: what was read.
+        inject: how much of it a model gets.
+        tree: where its files are read; without one in its folder, as they are now.
 
     Raises:
         SuiteError: a reference cannot be read.
@@ -35,25 +41,21 @@ def skill_block(skill: Skill, inject: Inject = "body") -> str:
     if skill.files:
         parts.append("Files of this skill: " + ", ".join(skill.files))
     if inject == "all":
-        parts += _references(skill)
+        parts += _references(skill, tree or Folder(skill.root))
     text = "\n\n".join(parts)
     tag = _tag(text)
     name = one_line(skill.name).replace('"', "'")
     return f'<{tag} name="{name}">\n\n{text}\n\n</{tag}>'
 
 
-def _references(skill: Skill) -> Iterator[str]:
-    for name in skill.files:
-        if name.startswith("references/"):
-            try:
-                text = decoded((skill.root / name).read_bytes())
-            except UnicodeDecodeError:
-                continue  # a picture: its name stands in the list of files
-            except OSError as error:
-                raise SuiteError(
-                    f"{shown(skill.root / name)}: cannot be read: {error.strerror or error}"
-                ) from None
-            yield f"## {name}\n\n{text.strip()}"
+def _references(skill: Skill, tree: Tree) -> Iterator[str]:
+    names = [name for name in skill.files if name.startswith("references/")]
+    for name, data in zip(names, tree.read(names), strict=True):
+        try:
+            text = decoded(data)
+        except UnicodeDecodeError:
+            continue  # a picture: its name stands in the list of files
+        yield f"## {name}\n\n{text.strip()}"
 
 
 def _tag(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_upskill.errors import ConfigError, nearest
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.git import Change, Repository, top_of
+from pytest_upskill.suite.skill import name_in
 
 # What a run itself leaves behind, also where no .gitignore names it.
 _LEFT_BEHIND = frozenset({".upskill", "__pycache__"})
@@ -18,10 +19,11 @@ WORKING_TREE = "HEAD"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The ref to compare with, and the option or the variable that names it."""
+    """The ref to compare with, the option or the variable that names it, and the options that ask for it."""
 
     ref: str
     place: str
+    asked_by: str = "--upskill-changed"
 
 
 class Comparison:
@@ -50,6 +52,7 @@ class Comparison:
         self.direct = direct
         self.everything = everything
         self._touched = {part for path in self._paths() for part in _with_parents(path)}
+        self._moved: dict[Path, str | None] = {}
 
     def name(self, path: Path) -> str | None:
         """Return the path as the repository names it, or None for one outside."""
@@ -70,21 +73,48 @@ class Comparison:
         return self.name(path) in self._touched
 
     def renamed_from(self, folder: Path) -> str | None:
-        """Return the folder from which the skill in a folder was moved, or None."""
-        path = self.name(folder / SKILL_FILE)
-        origin = next((change.origin for change in self.changes if change.path == path), None)
-        return None if origin is None else origin.rpartition("/")[0]
+        """Return the folder from which the skill in a folder was moved, or None.
+
+        Where git sees no rename, as nobody has staged it or much was written anew, it came from where a skill of the
+        same name is gone.
+        """
+        if folder not in self._moved:
+            self._moved[folder] = self._origin(folder)
+        return self._moved[folder]
 
     def deleted(self) -> list[Path]:
-        """Return the folders in which a skill was and is no more."""
+        """Return the folders in which a skill was and is no more, but for those from which one was moved so far."""
         gone = [path for change in self.changes if (path := _gone(change)) is not None and _is_skill(path)]
-        files = [self.repository.top / path for path in gone]
+        followed = self._moved.values()
+        files = [self.repository.top / path for path in gone if _parent(path) not in followed]
         return [file.parent for file in files if not file.exists()]
 
     def read(self, paths: Iterable[Path]) -> dict[Path, bytes]:
         """Return files as they were; those left out that were not there."""
         names = {name: path for path in paths if (name := self.name(path)) is not None}
         return {names[name]: data for name, data in self.repository.read(self.commit, names).items()}
+
+    def _origin(self, folder: Path) -> str | None:
+        path = self.name(folder / SKILL_FILE)
+        changes = [change for change in self.changes if change.path == path]
+        origin = next((change.origin for change in changes if change.origin is not None), None)
+        if origin is not None:
+            return _parent(origin) if _is_skill(origin) else None
+        new = bool(changes) and all(change.status in "A?" for change in changes)
+        return self._of_same_name(folder) if new else None
+
+    def _of_same_name(self, folder: Path) -> str | None:
+        files = [gone / SKILL_FILE for gone in self.deleted()]
+        if not files:
+            return None
+        try:
+            name = name_in((folder / SKILL_FILE).read_bytes(), folder.name)
+        except OSError:
+            return None  # said where the skill itself is read
+        before = self.read(files)
+        same = (file for file, data in before.items() if name and name_in(data, file.parent.name) == name)
+        found = next(same, None)
+        return None if found is None else self.name(found.parent)
 
     def _paths(self) -> Iterator[str]:
         for change in self.changes:
@@ -121,6 +151,20 @@ class Revisions:
             self._compared[top] = self._as_submodule(top) or self._against_base(top)
         return self._compared[top]
 
+    def holding(self, root: Path) -> Comparison:
+        """Return the comparison of the repository that holds a skill's folder.
+
+        Raises:
+            ConfigError: none does.
+        """
+        comparison = self.of(root.resolve())
+        if comparison is None:
+            raise ConfigError(
+                f"{root}: this skill is in no git repository, so that nothing can be said of what differs: run "
+                f"without {self.base.asked_by}"
+            )
+        return comparison
+
     def touches(self, path: Path) -> bool:
         """Tell whether a file differs, in any repository that was asked."""
         return any(each.touches(path) for each in self._compared.values())
@@ -132,12 +176,7 @@ class Revisions:
             ConfigError: the folder is in no repository.
         """
         real = root.resolve()
-        comparison = self.of(real)
-        if comparison is None:
-            raise ConfigError(
-                f"{root}: this skill is in no git repository, so that nothing can be said of what differs: run "
-                "without --upskill-changed"
-            )
+        comparison = self.holding(root)
         if comparison.everything or comparison.touches(real):
             origin = comparison.renamed_from(real)
             return f"renamed from {_told(origin, comparison.name(real))}" if origin else comparison.everything
@@ -152,7 +191,7 @@ class Revisions:
         repository = Repository(top)
         commit = repository.commit(self.base.ref)
         if commit is None:
-            raise ConfigError(f"{self.base.place}: {_missing(self.base.ref, repository)}")
+            raise ConfigError(f"{self.base.place}: {_missing(self.base, repository)}")
         ancestor = commit if self.base.ref == WORKING_TREE else repository.merge_base(commit)
         changes = repository.changes(ancestor or commit)
         return Comparison(repository, ancestor or commit, changes, direct=ancestor is None)
@@ -193,6 +232,11 @@ def _is_skill(path: str) -> bool:
     return path.rpartition("/")[2] == SKILL_FILE
 
 
+def _parent(path: str) -> str:
+    """Return the folder of a file as `Comparison.name` does."""
+    return path.rpartition("/")[0] or "."
+
+
 def _told(origin: str, now: str | None) -> str:
     """Return the name of a folder, or its whole path where it moved to another parent."""
     parent, _, name = origin.rpartition("/")
@@ -213,11 +257,12 @@ def _linked(root: Path, real: Path) -> Iterator[Path]:
                 yield path.resolve()
 
 
-def _missing(ref: str, repository: Repository) -> str:
+def _missing(base: Base, repository: Repository) -> str:
+    ref = base.ref
     if ref == WORKING_TREE:
         return (
             f"the repository {repository.top} has no commit yet to compare with: commit once, or run without "
-            "--upskill-changed"
+            f"{base.asked_by}"
         )
     shallow = repository.shallow()
     kind = "the shallow clone" if shallow else "the repository"

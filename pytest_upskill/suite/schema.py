@@ -60,6 +60,7 @@ class GateModel(Strict):
     min_lift: float | None = Field(default=None, ge=-1, le=1)
     on_inconclusive: Literal["pass", "fail"] | None = None
     equivalence: float | None = Field(default=None, gt=0, lt=1)
+    min_drop: float | None = Field(default=None, ge=0, lt=1)
 
     def config(self) -> GateConfig:
         return GateConfig(**self.model_dump())

@@ -25,11 +25,20 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise SuiteError(f"{shown(path)}: cannot be read: {error.strerror or error}") from None
+    return text_of(data, shown(path))
+
+
+def text_of(data: bytes, place: str) -> str:
+    """Return the text of UTF-8 bytes as `decoded` does.
+
+    Raises:
+        SuiteError: they are not UTF-8; `place` names the file.
+    """
     try:
         return decoded(data)
     except UnicodeDecodeError as error:
         read = bytes(error.object)  # without the byte order mark, from which the codec does not count
-        where = at(shown(path), read.count(b"\n", 0, error.start) + 1)
+        where = at(place, read.count(b"\n", 0, error.start) + 1)
         raise SuiteError(
             f"{where}: not UTF-8 (byte 0x{read[error.start]:02x}): save the file as UTF-8"
         ) from None

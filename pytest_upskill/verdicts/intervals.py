@@ -154,6 +154,25 @@ def upper_bound_below(hits: int, n: int, target: Fraction) -> bool:
     return 20 * tail < int(target.denominator**n)
 
 
+def lower_bound_reaches(hits: int, n: int, target: Fraction, alpha: Fraction) -> bool:
+    """Say whether the exact one-sided lower bound of a rate reaches the target, without rounding.
+
+    It does (Clopper & Pearson) where a rate of `target` yields so many hits with a probability of at most `alpha`:
+    of all rates that are lower than the target, none is said to reach it more often than that.
+    """
+    if target <= 0:
+        return True
+    if target >= 1 or hits <= n * target:
+        return False
+    hit, miss = target.numerator, target.denominator - target.numerator
+    term = int(hit**n)
+    tail = term
+    for k in range(n, hits, -1):
+        term = term * (k * miss) // ((n - k + 1) * hit)
+        tail += term
+    return alpha.denominator * tail <= alpha.numerator * int(target.denominator**n)
+
+
 @lru_cache(maxsize=256)
 def smallest_lift(n: int, power: float = 0.8, confidence: float = 0.95) -> float | None:
     """Return the smallest true lift that n samples an arm show with this power, or None where none is.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Outcome
-from pytest_upskill.verdicts.gate import GateDecision, GateRules, decide
+from pytest_upskill.verdicts.change import Comparison, Finding, Question, conclude
+from pytest_upskill.verdicts.gate import Change, GateDecision, GateRules, decide
+from pytest_upskill.verdicts.stopping import claim_confidence
+from pytest_upskill.verdicts.stratified import Stratum
 from pytest_upskill.verdicts.tally import Tally, tally
-from pytest_upskill.verdicts.verdict import Lift, Verdict, judge, measure
+from pytest_upskill.verdicts.verdict import CaseCount, Lift, Verdict, judge, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class GateResult:
     lift: Lift
     verdict: Verdict | None
     decision: GateDecision | None
+    change: Change = field(default_factory=Change)
 
 
 def evaluate(
@@ -35,19 +39,59 @@ def evaluate(
     *,
     deterministic: bool,
     selected: bool = True,
+    change: Change | None = None,
+    settled: Tally | None = None,
 ) -> GateResult:
-    """Judge a gate from the outcomes of its samples, or only count them if it was not selected."""
+    """Judge a gate from the outcomes of its samples, or only count them if it was not selected.
+
+    Args:
+        gate: which.
+        outcomes: what became of samples.
+        rules: what the gate asks for.
+        deterministic: the model has no noise.
+        selected: the gate is to be decided.
+        change: what the comparisons of the run say of it; None where it is the only one, and has no other arm.
+        settled: what the gate is judged on, where that is less than was measured: `auto` may go on for the lift alone.
+    """
     counted = tally(gate, outcomes)
-    lift = measure(counted.counts, deterministic=deterministic)
+    confidence = claim_confidence(gate.runs) if gate.auto else 0.95
+    lift = measure(counted.counts, deterministic=deterministic, confidence=confidence)
     if not selected:
         return GateResult(gate, rules, counted, lift, None, None)
     verdict = judge(lift, rules.equivalence)
-    decision = decide(lift, verdict, rules, incomplete=_incomplete(counted))
-    return GateResult(gate, rules, counted, lift, verdict, decision)
+    judged, on = lift, verdict
+    if settled is not None and settled.rounds != counted.rounds:
+        judged = measure(settled.counts, deterministic=deterministic, confidence=confidence)
+        on = judge(judged, rules.equivalence)
+    if change is None:
+        change = Change() if deterministic else Change(findings=(hurts_alone(counted.counts, rules),))
+    decision = decide(judged, on, rules, change, incomplete=_incomplete(counted))
+    return GateResult(gate, rules, counted, lift, verdict, decision, change)
 
 
-def failed_by_plugin(result: GateResult, reason: str) -> GateResult:
-    """Return the result with its gate failed for a reason that a plugin gave; a gate that is off still passes."""
+def hurts_alone(counts: Sequence[CaseCount], rules: GateRules) -> Finding:
+    """Test whether a skill hurts, in a run that tests nothing else, and in which nothing more is to be asked."""
+    return replace(conclude({0: comparison(counts, "hurts", rules)})[0], unsettled=())
+
+
+def comparison(counts: Sequence[CaseCount], question: Question, rules: GateRules) -> Comparison:
+    """Return what one question of a gate is tested on, from its whole rounds."""
+    old = question == "regressed"
+    strata = tuple(
+        Stratum(
+            count.case,
+            count.old_hits if old else count.without_hits,
+            count.old_runs if old else count.without_runs,
+            count.with_hits,
+            count.with_runs,
+        )
+        for count in counts
+    )
+    return Comparison(question, strata, rules.min_drop)
+
+
+def failed_for(result: GateResult, reason: str) -> GateResult:
+    """Return the result with its gate failed for a reason from outside of it; a gate that is off still passes."""
     decision = result.decision
     if decision is None:
         return result

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pytest_upskill.suite.matrix import Gate, Sample
-from pytest_upskill.types import WITH, WITHOUT, Arm, Case, Outcome, Reply
+from pytest_upskill.types import OLD, WITH, WITHOUT, Arm, Case, Outcome, Reply
 from pytest_upskill.verdicts.verdict import CaseCount
 
 
@@ -16,8 +16,9 @@ from pytest_upskill.verdicts.verdict import CaseCount
 class Tally:
     """What was measured of a gate's samples.
 
+    `rounds` is how many runs were asked for: fewer than the gate's where `auto` decided it before.
     `counts` are the hits of the cases that were measured whole, runs with the same reply taken once, and as many
-    runs in one arm as in the other; `counted_cost` is what their calls with the skill cost.
+    runs with the skill as without it; `counted_cost` is what their calls with the skill cost.
     `complete` tells that every declared sample was measured or skipped. Tokens and ratios are those of the same
     cases, over calls whose usage is known; `tokens_ratio`, `latency_ratio` are geometric means of with/without over
     the cases. Costs are US dollars, None when the price or a usage is unknown; those of an arm are over all of its
@@ -37,6 +38,7 @@ class Tally:
     with_cost: float | None
     without_cost: float | None
     counted_cost: float | None
+    rounds: int = 1
 
     @property
     def complete(self) -> bool:
@@ -53,24 +55,35 @@ class _Case:
 
     @property
     def repeats(self) -> bool:
-        return any(len(_distinct(self.replies[arm])) < len(self.replies[arm]) for arm in (WITH, WITHOUT))
+        return any(len(distinct(replies)) < len(replies) for replies in self.replies.values())
 
     @property
     def count(self) -> CaseCount:
-        with_, without = self.counted[WITH], self.counted[WITHOUT]
-        return CaseCount(self.id, _hits(with_), len(with_), _hits(without), len(without))
+        with_, without, old = self.counted[WITH], self.counted[WITHOUT], self.counted.get(OLD, ())
+        return CaseCount(
+            self.id, _hits(with_), len(with_), _hits(without), len(without), _hits(old), len(old)
+        )
 
 
-def tally(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Tally:
-    """Count what is known of a gate's samples by now."""
-    known = [(sample, outcomes[sample]) for sample in gate.samples if sample in outcomes]
+def tally(gate: Gate, outcomes: Mapping[Sample, Outcome], rounds: int | None = None) -> Tally:
+    """Count what is known of a gate's samples by now.
+
+    Args:
+        gate: whose samples.
+        outcomes: what became of samples.
+        rounds: count the first so many runs; None for those that the gate was decided with.
+    """
+    if rounds is None:
+        rounds = _rounds(gate, outcomes)
+    wanted = [sample for sample in gate.samples if sample.run <= rounds]
+    known = [(sample, outcomes[sample]) for sample in wanted if sample in outcomes]
     measured = [(sample, outcome) for sample, outcome in known if outcome.measured]
-    cases = list(_whole(measured, gate.runs))
+    cases = list(_whole(measured, rounds, gate.suite.arms))
     return Tally(
         counts=tuple(case.count for case in cases),
         errors=tuple(row for row in known if row[1].error is not None),
         skips=tuple(row for row in known if row[1].skip is not None),
-        pending=len(gate.samples) - len(known),
+        pending=len(wanted) - len(known),
         repeated=tuple(case.id for case in cases if case.repeats),
         truncated=sum(outcome.reply is not None and outcome.reply.truncated for _, outcome in measured),
         with_tokens=_mean_tokens(_of_cases(cases, WITH)),
@@ -80,22 +93,32 @@ def tally(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> Tally:
         with_cost=_cost(_of_arm(measured, WITH)),
         without_cost=_cost(_of_arm(measured, WITHOUT)),
         counted_cost=_cost([outcome for case in cases for outcome in case.counted[WITH]]),
+        rounds=rounds,
     )
 
 
 Row = tuple[Sample, Outcome]
 
 
-def _whole(measured: Iterable[Row], runs: int) -> Iterator[_Case]:
+def _rounds(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> int:
+    if not gate.auto:
+        return gate.runs
+    # What is beyond was not needed; or nobody asked for it, where the gate was not selected.
+    made = (sample.run for sample in gate.samples if sample in outcomes and outcomes[sample].skip is None)
+    return max(made, default=1)
+
+
+def _whole(measured: Iterable[Row], runs: int, arms: Sequence[Arm]) -> Iterator[_Case]:
     rows: dict[Case, list[Row]] = {}
     for sample, outcome in measured:
         rows.setdefault(sample.case, []).append((sample, outcome))
     for case, own in rows.items():
-        replies = {arm: _of_arm(own, arm) for arm in (WITH, WITHOUT)}
+        replies = {arm: _of_arm(own, arm) for arm in arms}
         if all(len(outcomes) == runs for outcomes in replies.values()):
-            distinct = {arm: _distinct(outcomes) for arm, outcomes in replies.items()}
-            size = min(len(outcomes) for outcomes in distinct.values())
-            yield _Case(case.id, replies, {arm: found[:size] for arm, found in distinct.items()})
+            counted = {arm: distinct(outcomes) for arm, outcomes in replies.items()}
+            size = min(len(counted[arm]) for arm in (WITH, WITHOUT))
+            # The lift compares as many runs with as without; the exact tests need no equal numbers.
+            yield _Case(case.id, replies, counted | {arm: counted[arm][:size] for arm in (WITH, WITHOUT)})
 
 
 def _of_arm(rows: Iterable[Row], arm: Arm) -> list[Outcome]:
@@ -106,8 +129,8 @@ def _of_cases(cases: Iterable[_Case], arm: Arm) -> list[Outcome]:
     return [outcome for case in cases for outcome in case.replies[arm]]
 
 
-def _distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    # One reply got twice is one run: a server that answers from a cache adds no evidence.
+def distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the outcomes with each reply once: a server that answers from a cache adds no evidence."""
     found: dict[str, Outcome] = {}
     for outcome in outcomes:
         if outcome.reply is not None:

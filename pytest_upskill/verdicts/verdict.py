@@ -21,13 +21,15 @@ Word: TypeAlias = Literal["helps", "hurts", "no effect", "inconclusive", "not me
 
 @dataclass(frozen=True, slots=True)
 class CaseCount:
-    """The hits and runs of one case in both arms."""
+    """The hits and runs of one case in each arm; none with the old skill where there is no such arm."""
 
     case: str
     with_hits: int
     with_runs: int
     without_hits: int
     without_runs: int
+    old_hits: int = 0
+    old_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,13 @@ class Verdict:
     phrase: str
 
 
-def measure(cases: Sequence[CaseCount], *, deterministic: bool) -> Lift:
+def measure(cases: Sequence[CaseCount], *, deterministic: bool, confidence: float = 0.95) -> Lift:
     """Pool the counts of the cases. A case without runs is not counted.
+
+    Args:
+        cases: their counts.
+        deterministic: the model has no noise.
+        confidence: of the lift's interval; more than 0.95 where it was looked at before the last run.
 
     Raises:
         ValueError: a case has more hits than runs, or not as many runs in one arm as in the other.
@@ -89,7 +96,7 @@ def measure(cases: Sequence[CaseCount], *, deterministic: bool) -> Lift:
         *counts,
         cases=len(measured),
         deterministic=deterministic,
-        interval=lift_interval(*counts) if noisy else None,
+        interval=lift_interval(*counts, confidence=confidence) if noisy else None,
         interval90=lift_interval(*counts, confidence=0.90) if noisy else None,
         cases_interval=cases_like_these(_differences(measured)) if noisy and len(measured) > 1 else None,
         few_cases=len(measured) < 8,

@@ -54,3 +54,18 @@ def _rounded(value: Number, decimals: int, plus: str = "") -> str:
     whole, rest = divmod(math.floor(abs(Fraction(value)) * 100 * unit + Fraction(1, 2)), unit)
     text = f"{whole}.{rest:0{decimals}d}".rstrip("0").rstrip(".") if decimals else str(whole)
     return ("-" if value < 0 and text != "0" else plus) + text
+
+
+def p_text(p: Fraction) -> str:
+    """Return a p value, never as 0, 0.05 or 1 where it is not: `0.27`, `0.032`, `0.0004`, `4e-7`."""
+    if not p:
+        return "0"
+    # Of integers of any size; the digits that are printed are exact.
+    zeros = math.ceil(math.log10(p.denominator) - math.log10(p.numerator))
+    if zeros > 4:
+        digit = math.floor(p * 10**zeros + Fraction(1, 2))
+        return f"{digit}e-{zeros}" if digit < 10 else f"1e-{zeros - 1}"
+    decimals = 3 if zeros == 2 else max(2, zeros)
+    while (text := _rounded(p / 100, decimals)) in {"0", "0.05", "1"} and Fraction(text) != p:
+        decimals += 1
+    return text

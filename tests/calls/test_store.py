@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +71,26 @@ def raw(folder: Path, statement: str, *values: object) -> None:
 def test_odd_texts_come_back_as_they_were(text: str, tmp_path: Path) -> None:
     reply = Reply(text, model=text, usage=Usage(0, 2**62), stop_reason=text, latency=1e-9)
     assert round_trip(tmp_path, reply) == reply
+
+
+def test_a_reply_comes_back_with_the_time_at_which_it_was_stored(tmp_path: Path) -> None:
+    before = time.time()
+    found = round_trip(tmp_path, replace(REPLY, date=1.0))
+    assert found is not None
+    assert found.date is not None
+    assert before <= found.date <= time.time()
+    raw(tmp_path, "UPDATE replies SET created = ?", 86400.5)
+    (found,) = asyncio.run(got(tmp_path, KEY))
+    assert found is not None
+    assert found.date == 86400.5
+
+
+def test_a_time_that_is_none_costs_no_reply(tmp_path: Path) -> None:
+    asyncio.run(put(tmp_path, (KEY, REPLY)))
+    raw(tmp_path, "UPDATE replies SET created = ?", b"yesterday")
+    (found,) = asyncio.run(got(tmp_path, KEY))
+    assert found == REPLY
+    assert found.date is None
 
 
 @settings(deadline=None, max_examples=50)

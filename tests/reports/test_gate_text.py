@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_upskill.reports.gate_text import failure
 from pytest_upskill.types import CaseFile, Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import evaluate, failed_by_plugin
+from pytest_upskill.verdicts.result import evaluate, failed_for
 from tests.calls.fakes import case, gate, suite
 from tests.reports.made import MISS, Made, made, said
 
@@ -152,7 +152,7 @@ def test_the_verdict_is_not_said_twice() -> None:
 
 def test_the_reason_of_a_plugin_is_said_on_lines_of_its_own() -> None:
     found = made(20, 0, 20)
-    result = failed_by_plugin(found.result, "too dear:\n\x1b[31m$1\x1b[0m " + "word " * 30)
+    result = failed_for(found.result, "too dear:\n\x1b[31m$1\x1b[0m " + "word " * 30)
     lines = failure(result, found.outcomes, {}).split("\n")
     assert lines[0] == "demo on haiku: gate failed"
     assert lines[1].startswith("  too dear: \\x1b[31m$1\\x1b[0m word")

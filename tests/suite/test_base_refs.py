@@ -134,7 +134,8 @@ def test_a_repository_of_somebody_else_is_refused_with_the_command(
 def test_without_git_the_message_says_so(two: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(two.top))
     assert refusal(two, "HEAD") == (
-        "git was not found on PATH, and --upskill-changed asks it what differs: install git, or run without the flag"
+        "git was not found on PATH, and is asked what differs from the base: install git, or run without "
+        "--upskill-changed and --upskill-base"
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_upskill.verdicts.gate import GateDecision, GateRules, decide
+from pytest_upskill.verdicts.gate import Change, GateDecision, GateRules, decide
+from pytest_upskill.verdicts.result import hurts_alone
 from pytest_upskill.verdicts.verdict import CaseCount, Lift, judge, measure
 
 RULES = GateRules()
@@ -20,7 +21,9 @@ def pooled(with_hits: int, without_hits: int, n: int, *, deterministic: bool = F
 
 
 def gate(lift: Lift, rules: GateRules = RULES, incomplete: str | None = None) -> GateDecision:
-    return decide(lift, judge(lift, rules.equivalence), rules, incomplete=incomplete)
+    count = CaseCount("a", lift.with_hits, lift.with_n, lift.without_hits, lift.without_n)
+    change = Change() if lift.deterministic else Change(findings=(hurts_alone([count], rules),))
+    return decide(lift, judge(lift, rules.equivalence), rules, change, incomplete=incomplete)
 
 
 def test_a_skill_that_meets_its_target_and_helps_passes_without_reasons() -> None:
@@ -83,7 +86,12 @@ def test_a_lift_that_is_not_proven_to_be_below_its_target_is_inconclusive() -> N
 def test_a_skill_that_hurts_fails_whatever_else_is_asked() -> None:
     decision = gate(pooled(9, 16, 20), GateRules(min_pass_rate=None))
     assert decision == GateDecision(
-        False, "failed", ("The skill hurts: 80 % -> 45 % (-35 points, between -59 and -5).",)
+        False,
+        "failed",
+        (
+            "Hurts: 16/20 -> 9/20 hits, without the skill -> with it, on the same cases (p = 0.018, exact stratified "
+            "test); most changed: a 16/20 -> 9/20.",
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateDecision, GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate, failed_by_plugin
+from pytest_upskill.verdicts.result import GateResult, evaluate, failed_for
 from tests.calls.fakes import case, gate, suite
 
 RULES = GateRules()
@@ -96,14 +96,14 @@ def test_what_is_skipped_makes_no_gate_incomplete() -> None:
 
 def test_a_plugin_fails_a_gate_that_would_pass() -> None:
     of = ten_cases()
-    found = decision(failed_by_plugin(judged(helpful(of), of), REASON))
+    found = decision(failed_for(judged(helpful(of), of), REASON))
     assert (found.passed, found.word, found.reasons) == (False, "failed", (REASON,))
 
 
 def test_a_plugin_adds_its_reason_to_a_gate_that_fails_already() -> None:
     of = ten_cases()
     before = decision(judged({}, of))
-    after = decision(failed_by_plugin(judged({}, of), REASON))
+    after = decision(failed_for(judged({}, of), REASON))
     assert (after.passed, after.word, after.reasons) == (False, "incomplete", (REASON, *before.reasons))
 
 
@@ -111,14 +111,14 @@ def test_a_plugin_adds_its_reason_to_a_gate_that_fails_already() -> None:
 def test_a_gate_that_is_off_never_fails_not_even_for_a_plugin(measured: bool) -> None:
     of = ten_cases()
     outcomes = helpful(of) if measured else {}
-    found = decision(failed_by_plugin(judged(outcomes, of, GateRules(mode="off")), REASON))
+    found = decision(failed_for(judged(outcomes, of, GateRules(mode="off")), REASON))
     assert (found.passed, found.word, found.reasons[0]) == (True, "failed", REASON)
 
 
 def test_a_plugin_has_no_say_over_a_gate_that_was_not_selected() -> None:
     of = ten_cases()
     result = evaluate(of, {}, RULES, deterministic=False, selected=False)
-    assert failed_by_plugin(result, REASON) == result
+    assert failed_for(result, REASON) == result
 
 
 def test_the_rules_of_a_gate_are_those_that_it_is_judged_by() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_upskill.verdicts.wording import between, counted_points, percents, points, points_apart
+from pytest_upskill.verdicts.wording import between, counted_points, p_text, percents, points, points_apart
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,38 @@ def test_what_differs_is_printed_apart() -> None:
     assert percents(Fraction(332, 1000), Fraction(1, 3)) == ("33.2 %", "33.3 %")
     assert points_apart(0.0996, Fraction(1, 10)) == ("+9.96", "+10")
     assert percents(0.5, Fraction(1, 2)) == ("50 %", "50 %")
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (Fraction(0), "0"),
+        (Fraction(1), "1"),
+        (Fraction(9996, 10_000), "0.9996"),
+        (Fraction(27, 100), "0.27"),
+        (Fraction(1, 10), "0.1"),
+        (Fraction(1, 16), "0.063"),
+        (Fraction(1, 20), "0.05"),
+        (Fraction(501, 10_000), "0.0501"),
+        (Fraction(4999, 100_000), "0.04999"),
+        (Fraction(1, 100), "0.01"),
+        (Fraction(45, 10_000), "0.005"),
+        (Fraction(4, 10_000), "0.0004"),
+        (Fraction(96, 100_000), "0.001"),
+        (Fraction(1, 10_000), "0.0001"),
+        (Fraction(4, 10_000_000), "4e-7"),
+        (Fraction(97, 10**8), "1e-6"),
+        (Fraction(1, 10**400), "1e-400"),
+    ],
+)
+def test_a_p_has_one_digit_that_counts_or_as_many_as_tell_it_from_the_level(p: Fraction, text: str) -> None:
+    assert p_text(p) == text
+
+
+@settings(deadline=None)
+@given(st.fractions(0, 1))
+def test_a_p_is_printed_on_its_side_of_the_level(p: Fraction) -> None:
+    printed = Fraction(p_text(p))
+    assert (printed <= Fraction(1, 20)) == (p <= Fraction(1, 20))
+    assert (printed == 0, printed == 1) == (p == 0, p == 1)
+    assert abs(printed - p) <= p / 2
