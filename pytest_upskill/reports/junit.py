@@ -88,6 +88,9 @@ def _summary(result: GateResult) -> list[tuple[str, object]]:
     ]
     if verdict is not None:
         rows.append(("verdict", verdict.word))
+    if result.change.against is not None:
+        rows.append(("against", f"{result.change.against.name} ({result.change.against.state})"))
+    rows += [(f"p_{finding.question}", f"{float(finding.p):.4g}") for finding in result.change.findings]
     rows.append(("gate", decision.word if decision is not None else "partial"))
     return rows
 

@@ -13,6 +13,7 @@ from pytest_upskill.reports.words import counted
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import WITH
 from pytest_upskill.verdicts.intervals import smallest_lift
+from pytest_upskill.verdicts.stopping import claim_confidence
 from pytest_upskill.verdicts.wording import points
 
 _NARROWEST = 40
@@ -41,6 +42,7 @@ class Plan:
 
     `calls` tells that the rest will be called for, and not only be missed (--upskill-cache=replay); `reads` that
     what is there is used (not with `refresh` and `off`).
+    `rounds` are calls beyond those, at most, of rounds that are made until a gate is decided.
     `further` are calls beyond those, at most, that gates may take to confirm or settle what they suspect.
     `seconds` is how long that takes; None where it is not known. `smallest` holds for each number of samples an arm,
     of models with noise, the smallest lift that it shows.
@@ -58,6 +60,7 @@ class Plan:
     calls: bool = True
     reads: bool = True
     further: int = 0
+    rounds: int = 0
 
     @property
     def recorded(self) -> int:
@@ -99,7 +102,11 @@ def make_plan(
     further: int = 0,
 ) -> Plan:
     """Count what is wanted. Gates of deterministic models have no smallest lift: their rates are exact."""
-    sizes = {_samples_an_arm(gate) for gate in gates if not deterministic(gate.model.name)}
+    sizes = {
+        (_samples_an_arm(gate), claim_confidence(gate.runs) if gate.auto else 0.95)
+        for gate in gates
+        if not deterministic(gate.model.name)
+    }
     return Plan(
         skills=len({sample.suite for sample in wanted}),
         cases=len({sample.case for sample in wanted}),
@@ -108,7 +115,9 @@ def make_plan(
         runs=len({sample.run for sample in wanted}),
         samples=len(wanted),
         loads=tuple(loads),
-        smallest=tuple((size, smallest_lift(size)) for size in sorted(sizes) if size),
+        smallest=tuple(
+            (size, smallest_lift(size, confidence=confidence)) for size, confidence in sorted(sizes) if size
+        ),
         seconds=seconds,
         calls=calls,
         reads=reads,
@@ -144,7 +153,13 @@ def _replies(plan: Plan) -> str:
     if not plan.calls:
         return ", ".join([*parts, f"{plan.rest} missing"])
     text = ", ".join([*parts, counted(plan.rest, "call"), *_toll(plan)])
-    return f"{text}; up to {plan.further} more calls where a gate suspects a fall" if plan.further else text
+    if plan.rounds:
+        text += f"; up to {counted(plan.rounds, 'more call')} until the gates are decided"
+    return (
+        f"{text}; up to {counted(plan.further, 'more call')} where a gate suspects a fall"
+        if plan.further
+        else text
+    )
 
 
 def _toll(plan: Plan) -> list[str]:

@@ -20,7 +20,7 @@ from pytest_upskill.reports.choice import choice_data
 from pytest_upskill.reports.health import case_data, health_data
 from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
 from pytest_upskill.reports.terminal import READER_NOTE
-from pytest_upskill.suite.matrix import Sample, Suite
+from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.types import JSON, Model, Outcome, Price, Reply
 from pytest_upskill.verdicts.choice import Choice
 from pytest_upskill.verdicts.result import GateResult
@@ -35,7 +35,7 @@ class RunData:
 
     `started` is in seconds since the epoch; the run took `seconds`. `spent` is in US dollars, None where a price is
     unknown. `retries` are calls that were made again, `refusals` those that a server refused as too many. `choices` has
-    the skills of which there is a choice of models.
+    the skills of which there is a choice of models, `extras` the samples that gates took beyond their own.
     """
 
     rootdir: Path
@@ -54,6 +54,7 @@ class RunData:
     prices: Mapping[str, Price | None] = field(default_factory=dict)
     choices: Mapping[Suite, Choice] = field(default_factory=dict)
     aa: Trials | None = None
+    extras: Mapping[Gate, Sequence[Sample]] = field(default_factory=dict)
 
 
 def document(run: RunData) -> dict[str, JSON]:
@@ -69,7 +70,7 @@ def document(run: RunData) -> dict[str, JSON]:
             for suite in suites
             for result in run.results
             if result.gate.suite is suite
-            for sample in result.gate.samples
+            for sample in (*result.gate.samples, *run.extras.get(result.gate, ()))
             if sample in run.outcomes
         ],
         "results": [

@@ -61,5 +61,7 @@ class Commands:
             yield f"--upskill-runs={settings.runs}"
         if self._config.getoption("upskill_base_url") is not None:
             yield f"--upskill-base-url={public_url(settings.base_url)}"
+        if settings.aa and self._config.getoption("upskill_aa") is not None:
+            yield "--upskill-aa"
         if settings.base is not None and self._config.getoption("upskill_base") is not None:
             yield f"--upskill-base={settings.base}"

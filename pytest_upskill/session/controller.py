@@ -19,25 +19,22 @@ from pytest_upskill.reports import gate_text, junit
 from pytest_upskill.reports.plan import Plan
 from pytest_upskill.reports.results import RunData
 from pytest_upskill.scorers.isolate import Judges
-from pytest_upskill.session.aa import SelfTrials
 from pytest_upskill.session.answers import Answer, Place
 from pytest_upskill.session.baselines import Baselines
 from pytest_upskill.session.calling import Calling
 from pytest_upskill.session.choosing import choices
 from pytest_upskill.session.commands import Commands
-from pytest_upskill.session.judging import Judging
+from pytest_upskill.session.decisions import Decisions
 from pytest_upskill.session.library import Library
 from pytest_upskill.session.live import progress
 from pytest_upskill.session.planning import Planner
 from pytest_upskill.session.prompts import prompt_of
 from pytest_upskill.session.recording import Recording
 from pytest_upskill.session.rounds import Looking, Rounds, without_gate
-from pytest_upskill.session.rules import rules_for
 from pytest_upskill.session.standing import Standing
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Outcome
-from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate, failed_for
+from pytest_upskill.verdicts.result import GateResult
 
 
 class Controller:
@@ -47,14 +44,12 @@ class Controller:
         self.config = config
         self.library = library
         self._lock = threading.RLock()
-        self._deciding = threading.Lock()
         self._roots: set[str] = set()
         self._samples: dict[Place, Sample] = {}
         self._gates: dict[Place, Gate] = {}
         self.selected_samples: dict[Sample, None] = {}
         self.selected_gates: dict[Gate, None] = {}
         self._undecided: dict[Sample, Outcome] = {}
-        self._results: dict[Gate, GateResult] = {}
         self._told = 0
         self._total = 0
         self._standing = Standing()
@@ -95,7 +90,15 @@ class Controller:
 
     @cached_property
     def rounds(self) -> Rounds:
-        return Rounds(Looking(lambda: self.outcomes, self._rules))
+        # Each of the two needs the other, but not before something is measured.
+        return Rounds(
+            Looking(
+                lambda: self.outcomes,
+                lambda gate: self.decisions.rules(gate),  # noqa: PLW0108
+                lambda gate: self.decisions.judging.tested(gate),  # noqa: PLW0108
+                lambda gate, counts: self.decisions.judging.with_baseline(gate, counts),  # noqa: PLW0108
+            )
+        )
 
     @property
     def outcomes(self) -> Mapping[Sample, Outcome]:
@@ -117,9 +120,7 @@ class Controller:
                 elif place in self._gates:
                     self.selected_gates[self._gates[place]] = None
             self.rounds.add(self.selected_gates)
-            self._undecided = without_gate(
-                self._gates.values(), self.selected_gates, self.selected_samples
-            )
+            self._undecided = without_gate(self._gates.values(), self.selected_gates, self.selected_samples)
             wanted = self.wanted()
             self.recording.check(wanted)
             self.baselines.check(self.selected_gates)
@@ -137,7 +138,7 @@ class Controller:
 
     @cached_property
     def planner(self) -> Planner:
-        return Planner(self.library, self.requests, self.calling, self.judging.further)
+        return Planner(self.library, self.requests, self.calling, self.decisions.judging.further)
 
     def plan(self) -> Plan:
         """Say what is to be measured, what of it is there, and what the rest will take."""
@@ -180,7 +181,7 @@ class Controller:
         self._standing.begin()
         gate = self._gates[place]
         try:
-            result = self._decided(gate)
+            result = self.decisions.of(gate, list(self.selected_gates))
         except EngineStopped as error:
             return Answer(error=str(error))
         decision = result.decision
@@ -223,10 +224,10 @@ class Controller:
         touched = {(sample.suite, sample.model.name) for sample in self.selected_samples}
         found = []
         for gate in self._gates.values():
-            if gate in self._results:
-                found.append(self._results[gate])
+            if (known := self.decisions.known(gate)) is not None:
+                found.append(known)
             elif gate in self.selected_gates or (gate.suite, gate.model.name) in touched:
-                found.append(self._partial(gate))
+                found.append(self.decisions.partial(gate))
         return found
 
     def run_data(self) -> RunData:
@@ -247,8 +248,9 @@ class Controller:
             down=self.down,
             spent=None if self.calling.budget.unpriced else self.calling.budget.spent,
             prices={model.name: self.calling.prices.of(model) for model in library.models},
+            extras=self.decisions.judging.extras.samples,
             choices=choices(results, self.outcomes, library),
-            aa=self.against_itself.trials() if library.settings.aa else None,
+            aa=self.decisions.against_itself.trials() if library.settings.aa else None,
         )
 
     def suites(self) -> list[Suite]:
@@ -272,37 +274,14 @@ class Controller:
         return Commands(self.config, self.library)
 
     @cached_property
-    def judging(self) -> Judging:
-        return Judging(self.library, self.engine, self._rules, self.baselines, self.rounds.decided)
-
-    @cached_property
-    def against_itself(self) -> SelfTrials:
-        return SelfTrials(self.library, self.engine, self._rules)
-
-    def _decided(self, gate: Gate) -> GateResult:
-        with self._deciding:
-            if gate not in self._results:
-                # All at once: what got worse is judged over all gates of the run.
-                open_ = [each for each in list(self.selected_gates) if each not in self._results]
-                judges = self.against_itself if self.library.settings.aa else self.judging
-                results = judges.results(open_)
-                self._results.update({each: self._asked_plugins(result) for each, result in results.items()})
-        return self._results[gate]
-
-    def _asked_plugins(self, result: GateResult) -> GateResult:
-        for reason in self.config.hook.pytest_upskill_gate(result=result):
-            result = failed_for(result, str(reason))
-        return result
-
-    def _rules(self, gate: Gate) -> GateRules:
-        return rules_for(gate, self.library.file, self.library.settings.gate)
-
-    def _partial(self, gate: Gate) -> GateResult:
-        deterministic = self._deterministic(gate.model.name)
-        return evaluate(gate, self.outcomes, self._rules(gate), deterministic=deterministic, selected=False)
-
-    def _deterministic(self, model: str) -> bool:
-        return self.library.providers[model].deterministic
+    def decisions(self) -> Decisions:
+        return Decisions(
+            self.config,
+            self.library,
+            lambda: self.engine,
+            self.baselines,
+            self.rounds.decided,
+        )
 
     def _load(self, root: str) -> None:
         if root in self._roots:

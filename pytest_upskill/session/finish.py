@@ -77,6 +77,9 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
     reporter.write_sep("=", "A/A: false alarms" if controller.library.settings.aa else "skill lift")
     for line in _summary(controller, results, look):
         reporter.write_line(line.text, **line.markup)
+    for sentence in _bases(controller):
+        for text in wrapped(sentence, look.width, "", "  "):
+            reporter.write_line(one_line(text), yellow=True)
     for line in [*controller.recording.lines, *controller.baselines.lines]:
         for text in [line.text] if line.text.startswith(" ") else wrapped(line.text, look.width, "", "  "):
             reporter.write_line(one_line(text), **line.markup)
@@ -88,10 +91,20 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
         reporter.write_line(f"report: {folder}")
 
 
+def _bases(controller: Controller) -> Iterator[str]:
+    """Yield what is to be known of the base, unless the line of --upskill-changed has said so."""
+    library = controller.library
+    if library.settings.base is None or library.settings.changed:
+        return
+    if any(compared.direct for compared in library.revisions.compared):
+        base = library.settings.base
+        yield f"compared with {base} itself: this clone holds no common ancestor of it and HEAD"
+
+
 def _summary(controller: Controller, results: Sequence[GateResult], look: terminal.Look) -> Iterable[Line]:
     if controller.library.settings.aa:
         return aa_lines(
-            controller.against_itself.trials(), results, look.width, brief=look.verbosity < 0
+            controller.decisions.against_itself.trials(), results, look.width, brief=look.verbosity < 0
         )
     chosen = choices(results, controller.outcomes, controller.library)
     return terminal.summary(

@@ -15,6 +15,7 @@ from pytest_upskill.verdicts.drift import drift, p_beyond_drift
 from pytest_upskill.verdicts.gate import Against, Change, GateRules, State
 from pytest_upskill.verdicts.result import GateResult, comparison, evaluate, failed_for
 from pytest_upskill.verdicts.tally import Tally, tally
+from pytest_upskill.verdicts.verdict import CaseCount
 
 if TYPE_CHECKING:
     from pytest_upskill.calls.engine import Engine
@@ -66,10 +67,28 @@ class Judging:
         results = {gate: self._result(gate, counted, found) for gate, counted in tallies.items()}
         return _strict(results) if self._library.settings.strict_cases else results
 
+    def tested(self, gate: Gate) -> bool:
+        """Tell whether a gate may fail for what changed."""
+        against = self._against(gate)
+        return against is None or against.state != "unchanged"
+
+    def with_baseline(self, gate: Gate, counts: Sequence[CaseCount]) -> list[CaseCount]:
+        """Return counts with those that a baseline has of the old skill."""
+        baseline = self._baselines.of(gate)
+        if baseline is None or baseline.unchanged:
+            return list(counts)
+        old = {stratum.case: stratum for stratum in baseline.with_strata(counts)}
+        return [
+            replace(count, old_hits=old[count.case].old_hits, old_runs=old[count.case].old_runs)
+            if count.case in old
+            else count
+            for count in counts
+        ]
+
     def further(self, gate: Gate) -> int:
         """Return how many calls a gate may take beyond its own, at most, to confirm or settle what it suspects."""
         against = self._against(gate)
-        if against is None or against.state == "unchanged" or self._exact(gate) or not self._may_ask_more:
+        if against is None or not self.tested(gate) or self._exact(gate) or not self._may_ask_more:
             return 0
         return further_calls(gate, regressed=OLD in gate.suite.arms)
 
@@ -89,7 +108,7 @@ class Judging:
     def _asked(self, gate: Gate, counted: Tally) -> Iterator[Asked]:
         """Yield the comparisons of a gate that are tested for noise."""
         against = self._against(gate)
-        if self._exact(gate) or (against is not None and against.state == "unchanged"):
+        if self._exact(gate) or not self.tested(gate):
             return
         replies = self._replies(gate, counted)
         for tested in self._comparisons(gate, counted):
@@ -127,8 +146,13 @@ class Judging:
         if self._exact(gate):
             return ()
         outcomes = self._engine.outcomes
-        found = drift(baseline.without_strata(gate, outcomes), self._rules(gate).min_drop)
-        said = (None if found is None else found.phrase(baseline.date), baseline.snapshot(gate, outcomes))
+        strata = baseline.without_strata(gate, outcomes)
+        found = drift(strata, self._rules(gate).min_drop)
+        said = [None if found is None else found.phrase(baseline.date), baseline.snapshot(gate, outcomes)]
+        if not strata and not baseline.unchanged:
+            said.append(
+                "the replies without the skill are the baseline's own, so that a change of the model would not show"
+            )
         return tuple(note for note in said if note is not None)
 
     def _replies(self, gate: Gate, counted: Tally) -> dict[tuple[Case, Arm], list[Outcome]]:

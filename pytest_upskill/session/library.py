@@ -11,6 +11,7 @@ import pytest
 
 from pytest_upskill import options
 from pytest_upskill.errors import SuiteError
+from pytest_upskill.option_values import AutoRuns
 from pytest_upskill.protocols import Provider
 from pytest_upskill.session.registry import registry
 from pytest_upskill.suite.loading import load_suite, no_cases
@@ -136,7 +137,7 @@ class Library:
 
     def _runs(self, suite: Suite) -> dict[str, int]:
         chosen = self.settings.runs
-        runs = chosen.most if isinstance(chosen, options.AutoRuns) else chosen or suite.first.runs or 1
+        runs = chosen.most if isinstance(chosen, AutoRuns) else chosen or suite.first.runs or 1
         if self.settings.aa:
             runs *= 2
         # A deterministic model has no noise: more runs of it are copies.
@@ -146,6 +147,6 @@ class Library:
     def _auto(self) -> frozenset[str]:
         """The names of the models whose gates are decided by rounds. One run has nothing to be decided before."""
         chosen = self.settings.runs
-        if not isinstance(chosen, options.AutoRuns) or chosen.most == 1:
+        if not isinstance(chosen, AutoRuns) or chosen.most == 1:
             return frozenset()
         return frozenset(name for name, provider in self.providers.items() if not provider.deterministic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_upskill.calls.estimate import Estimate, Estimator
@@ -12,6 +13,7 @@ from pytest_upskill.calls.prices import in_dollars
 from pytest_upskill.protocols import BatchProvider
 from pytest_upskill.reports.plan import Load, Plan, make_plan
 from pytest_upskill.reports.words import counted
+from pytest_upskill.session.rounds import first_look
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Arm, Case, Model
 
@@ -86,10 +88,27 @@ class Planner:
         return f"{whose} unknown, so --upskill-budget cannot be held: {mend}"
 
     def _plan(self, wanted: Sequence[Sample], gates: Sequence[Gate]) -> Plan:
+        due = _due(wanted, gates)
+        return replace(self._of(due, gates), rounds=self._later(wanted, due))
+
+    def _later(self, wanted: Sequence[Sample], due: Sequence[Sample]) -> int:
+        """Return how many calls rounds take that are made only where they are needed."""
+        if len(wanted) == len(due):
+            return 0
+        first = self._asked(due)
+        later = {key: sample for key, sample in self._asked(wanted).items() if key not in first}
+        recorded, stored = self._calling.there(later)
+        return len(later.keys() - recorded - stored)
+
+    def _asked(self, wanted: Sequence[Sample]) -> dict[bytes, Sample]:
         asked: dict[bytes, Sample] = {}
         for sample in wanted:
             if not sample.case.skip:
                 asked.setdefault(self._requests.key(sample), sample)
+        return asked
+
+    def _of(self, wanted: Sequence[Sample], gates: Sequence[Gate]) -> Plan:
+        asked = self._asked(wanted)
         recorded, stored = self._calling.there(asked)
         batched = (self._handed_in() & asked.keys()) - recorded - stored
         missing: dict[tuple[str, str], list[Sample]] = {}
@@ -164,6 +183,16 @@ class Planner:
         times = [self._estimator.seconds(*amount) for amount in amounts]
         known = [seconds for seconds in times if seconds is not None]
         return max(self._estimator.shared(amounts), *known, 0.0) if len(known) == len(times) else None
+
+
+def _due(wanted: Sequence[Sample], gates: Sequence[Gate]) -> Sequence[Sample]:
+    """Return the samples that are measured whatever comes of the others."""
+    first = {(gate.suite, gate.model.name): first_look(gate) for gate in gates if gate.auto}
+    if not first:
+        return wanted
+    return [
+        sample for sample in wanted if sample.run <= first.get((sample.suite, sample.model.name), sample.run)
+    ]
 
 
 def _row(sample: Sample) -> tuple[str, str]:

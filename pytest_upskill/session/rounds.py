@@ -12,6 +12,7 @@ from pytest_upskill.types import NOT_NEEDED, Outcome
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.stopping import Look, Standing, look, looks
 from pytest_upskill.verdicts.tally import tally
+from pytest_upskill.verdicts.verdict import CaseCount
 
 
 def first_look(gate: Gate) -> int:
@@ -31,6 +32,7 @@ class Looking:
         outcomes: of the run.
         rules: of a gate.
         tested: whether a regression and harm are open questions for a gate.
+        known: puts in what is known of the old skill's cases from elsewhere.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Looking:
         outcomes: Callable[[], Mapping[Sample, Outcome]],
         rules: Callable[[Gate], GateRules],
         tested: Callable[[Gate], bool] = is_tested,
+        known: Callable[[Gate, Sequence[CaseCount]], Sequence[CaseCount]] = lambda _, counts: counts,
     ) -> None:
         self._outcomes = outcomes
         self._rules = rules
         self._tested = tested
+        self._known = known
 
     def __call__(self, gate: Gate, done: int, decided: int | None) -> Look:
         """Say whether a gate needs more rounds than are done; `decided` is what the look before said of it."""
@@ -50,6 +54,7 @@ class Looking:
             # A model that is down would be asked in vain again and again.
             runs = "run 1" if done == 1 else f"runs 1 to {done}"
             return Look(done, f"no case could be measured whole in {runs}", decided)
+        counts = tuple(self._known(gate, counts))
         return look(Standing(done, gate.runs, counts, self._rules(gate), self._tested(gate), decided))
 
 

@@ -73,8 +73,17 @@ class Comparison:
 
     @property
     def topups(self) -> bool:
-        """Tell whether cases may be run further: a single case that a skill harms is told, and fails nothing."""
-        return self.extra and self.question == "regressed"
+        """Tell whether cases may be run further."""
+        return self.extra and self.by_cases
+
+    @property
+    def by_cases(self) -> bool:
+        """Tell whether a single case can prove it.
+
+        Not harm: that a skill spoils one case is told, and worth no further calls. Nor against old runs that cannot be
+        made again: a model that lost one case looks like a skill that did.
+        """
+        return self.question == "regressed" and self.beyond is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +214,7 @@ def _standing(comparison: Comparison) -> _Standing:
         case,
         whose,
         suite_weight(max(p for p in (rounds, fresh, comparison.beyond) if p is not None)),
-        case_weight(case, len(strata)),
+        case_weight(case, len(strata)) if comparison.by_cases else Fraction(1),
     )
 
 
@@ -233,7 +242,7 @@ def _finding(standing: _Standing, p: Fraction, among: int, *, proven: bool, unco
     return Finding(
         comparison.question,
         proven,
-        () if proven else unsettled(told, cases if comparison.question == "regressed" else ()),
+        () if proven else unsettled(told, cases if comparison.by_cases else ()),
         p,
         standing.suite_p,
         standing.fresh_p,

@@ -2,7 +2,8 @@
 
 What is claimed: a gate that fails on `min_pass_rate` does so by an exact one-sided test at 5 % (Clopper &
 Pearson 1934): a skill that just meets its target fails in at most one of twenty runs. `min_lift` takes the
-upper end of the 90 % `lift_interval`, whose error can reach 8 %. That a skill hurts, or got worse than it was, is
+upper end of the 95 % `lift_interval`: a lift that just meets its target, of up to 50 points, fails in at most one of
+twenty runs too, a larger one in up to 7 %. That a skill hurts, or got worse than it was, is
 judged in `change`, over all gates of a run at once. What is below its target without proof, and a skill that may yet
 hurt, is *inconclusive*. One more hit with the skill never turns a pass into a failure.
 """
@@ -167,21 +168,21 @@ def _below_lift(lift: Lift, target: Fraction) -> Iterator[_Judged]:
     if lift.lift is None or lift.lift >= target:
         return
     count = f"{lift.without_hits}/{lift.without_n} -> {lift.with_hits}/{lift.with_n}"
-    if lift.interval90 is None:
+    if lift.interval is None:
         change, wanted = points_apart(lift.lift, target)
         yield _Judged(True, f"min_lift: {change} points ({count}) is below the target of {wanted}.")
         return
-    change, wanted, most = points_apart(lift.lift, target, lift.interval90[1])
-    if lift.interval90[1] < target:
+    change, wanted, most = points_apart(lift.lift, target, lift.interval[1])
+    if lift.interval[1] < target:
         reason = (
-            f"min_lift: the lift is {change} points ({count}), and even its upper bound of {most} "
-            f"(one-sided 95 %) is below the target of {wanted}."
+            f"min_lift: the lift is {change} points ({count}), and even the upper end of its "
+            f"95 % interval, {most}, is below the target of {wanted}."
         )
         yield _Judged(True, reason)
     else:
         reason = (
             f"min_lift: below target, not proven ({count}): {change} points, "
-            f"upper bound {most} (one-sided 95 %), target {wanted}."
+            f"95 % interval up to {most}, target {wanted}."
         )
         yield _Judged(False, reason)
 

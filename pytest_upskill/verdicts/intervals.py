@@ -106,13 +106,16 @@ def lift_interval(
     """Return the interval of the lift over these cases.
 
     The endpointwise hull of Newcombe's hybrid with modified Wilson limits and of Agresti & Caffo's
-    interval, and of the hybrid with exact limits where an arm has 10 samples or fewer; inside [-1, 1].
-    One more hit with the skill never lowers an end, one more without it never raises one, and to swap
-    the arms negates both ends exactly.
+    interval, and of the hybrid with exact limits where an arm has 10 samples or fewer, or both have 20 or fewer and
+    one of them nothing but hits or misses; inside [-1, 1].
+    Of arms of one size, one more hit with the skill never lowers an end and one more without it never raises one (of
+    very different sizes it may, by less than a thousandth of a point). To swap the arms negates both ends exactly.
     """
     arms = (with_hits, with_n), (without_hits, without_n)
     found = [_hybrid(modified_wilson, *arms, confidence), agresti_caffo(*arms[0], *arms[1], confidence)]
-    if min(with_n, without_n) <= 10:
+    # Up to 20 samples the other two cover too seldom where no sample, or each one, of an arm is a hit.
+    corner = with_hits in {0, with_n} or without_hits in {0, without_n}
+    if min(with_n, without_n) <= 10 or (max(with_n, without_n) <= 20 and corner):
         found.append(_hybrid(clopper_pearson, *arms, confidence))
     return max(-1.0, min(low for low, _ in found)), min(1.0, max(high for _, high in found))
 

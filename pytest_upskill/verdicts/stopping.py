@@ -26,13 +26,17 @@ from pytest_upskill.verdicts.verdict import CaseCount, Word, judge, measure
 Answer: TypeAlias = Literal["pass", "fail"]
 Counts: TypeAlias = Sequence[CaseCount]
 
-_ACCEPTED = Fraction(1, 4)
+# The p of a drop beyond which there is no sign of it, after 1, 2 and more rounds: one round tells little, so that it
+# takes more to be content with it.
+_NO_SIGN = (Fraction(7, 20), Fraction(1, 5), Fraction(1, 10))
+# The p of a target missed by chance beyond which it is not asked for more.
+_DOUBT = Fraction(1, 4)
 _REJECTED = Fraction(1, 20)
 _HOPELESS = Fraction(1, 1000)
 # The one-sided p of a lift up to which it is in sight, after 1, 2 and more rounds. A round with an old arm costs half
 # as much again, so that it takes more to ask for one.
-_IN_SIGHT = (0.40, 0.15, 0.02)
-_IN_SIGHT_OF_THREE_ARMS = (0.30, 0.075, 0.02)
+_IN_SIGHT = (0.40, 0.15, 0.05)
+_IN_SIGHT_OF_THREE_ARMS = (0.25, 0.075, 0.02)
 # The two-sided normal quantile of a lift's interval, by the number of looks.
 _CLAIM_Z = (1.96, 2.31, 2.41, 2.5, 2.55, 2.65, 2.65, 2.7, 2.72, 2.75, 2.78, 2.81)
 
@@ -124,7 +128,7 @@ def _rate(standing: Standing, target: Fraction) -> Answer | None:
     """Answer for `min_pass_rate`; where doubt passes, a rate that has no chance to be proven too low passes."""
     hits, runs = _pooled(standing.counts)[:2]
     tail = _tail(hits, runs, target) if target < 1 else Fraction(hits == runs)
-    if hits >= runs * target or (_lenient(standing) and tail > _ACCEPTED):
+    if hits >= runs * target or (_lenient(standing) and tail > _DOUBT):
         return "pass"
     if tail < _HOPELESS:
         return "fail"
@@ -146,7 +150,7 @@ def _lift(standing: Standing, target: Fraction) -> Answer | None:
         return _lifted(counts) < target and (not _lenient(standing) or below(counts, _REJECTED))
 
     counts = standing.counts
-    if _lifted(counts) >= target or (_lenient(standing) and not below(counts, _ACCEPTED)):
+    if _lifted(counts) >= target or (_lenient(standing) and not below(counts, _DOUBT)):
         return "pass"
     return "fail" if below(counts, _HOPELESS) else _curtailed(standing, fails)
 
@@ -189,8 +193,9 @@ def _completed(standing: Standing, *, well: bool) -> Counts:
 def _no_drop(standing: Standing) -> bool:
     """Tell whether there is no sign of a drop against either arm, or none that could be proven any more."""
     worst = _completed(standing, well=False)
+    no_sign = _NO_SIGN[min(standing.done, len(_NO_SIGN)) - 1]
     return not any(
-        gate_p(strata(standing.counts), standing.rules.min_drop) <= _ACCEPTED
+        gate_p(strata(standing.counts), standing.rules.min_drop) <= no_sign
         and gate_p(strata(worst), standing.rules.min_drop) <= _REJECTED
         for strata in (_against_none, _against_old)
     )

@@ -86,6 +86,7 @@ def test_a_gate_says_its_counts_and_its_word() -> None:
         "upskill.without_rate": "0.2000",
         "upskill.lift": "0.7000",
         "upskill.verdict": "helps",
+        "upskill.p_hurts": "1",
         "upskill.gate": "passed",
     }
 

@@ -66,8 +66,8 @@ def test_a_lift_that_is_proven_to_be_below_its_target_fails() -> None:
     decision = gate(pooled(12, 9, 20), rules)
     assert (decision.passed, decision.word) == (False, "failed")
     assert decision.reasons[0] == (
-        "min_lift: the lift is +15 points (9/20 -> 12/20), and even its upper bound of +38 "
-        "(one-sided 95 %) is below the target of +50."
+        "min_lift: the lift is +15 points (9/20 -> 12/20), and even the upper end of its "
+        "95 % interval, +43, is below the target of +50."
     )
 
 
@@ -77,8 +77,8 @@ def test_a_lift_that_is_not_proven_to_be_below_its_target_is_inconclusive() -> N
         True,
         "inconclusive",
         (
-            "min_lift: below target, not proven (12/20 -> 18/20): +30 points, upper bound +50 "
-            "(one-sided 95 %), target +40.",
+            "min_lift: below target, not proven (12/20 -> 18/20): +30 points, 95 % interval "
+            "up to +53, target +40.",
         ),
     )
 
