@@ -216,7 +216,7 @@ class Controller:
 
     def status(self) -> Status:
         """Say how far the run is."""
-        self._standing.total = self._total - self.rounds.spared
+        self._standing.total = self._total - self.rounds.spared + len(self.decisions.judging.extras)
         return self._standing.status(self.engine, self.traffic, self.calling.budget)
 
     def results(self) -> list[GateResult]:

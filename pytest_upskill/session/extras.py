@@ -43,6 +43,9 @@ class Extras:
             found.setdefault(gate, []).append(sample)
         return found
 
+    def __len__(self) -> int:
+        return len(self._made)
+
     def sample(self, gate: Gate, case: Case, arm: Arm, run: int) -> Sample:
         """Return the sample of a further run."""
         place = (gate, case, arm, run)
@@ -140,7 +143,9 @@ class Asked:
         elif not stale:
             strata = self.comparison.strata
             fresh = {
-                case.id: distinct(extras.outcome(extras.sample(self.gate, case, self.old_arm, run)) for run in runs)
+                case.id: distinct(
+                    extras.outcome(extras.sample(self.gate, case, self.old_arm, run)) for run in runs
+                )
                 for case in self.cases
             }
             self.comparison = replace(

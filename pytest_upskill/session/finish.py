@@ -107,9 +107,7 @@ def _summary(controller: Controller, results: Sequence[GateResult], look: termin
             controller.decisions.against_itself.trials(), results, look.width, brief=look.verbosity < 0
         )
     chosen = choices(results, controller.outcomes, controller.library)
-    return terminal.summary(
-        results, controller.outcomes, controller.down, _lint(controller), look, chosen
-    )
+    return terminal.summary(results, controller.outcomes, controller.down, _lint(controller), look, chosen)
 
 
 def tell_notices(controller: Controller, reporter: pytest.TerminalReporter) -> None:

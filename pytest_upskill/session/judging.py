@@ -14,6 +14,7 @@ from pytest_upskill.verdicts.change import Comparison, Finding, Question, conclu
 from pytest_upskill.verdicts.drift import drift, p_beyond_drift
 from pytest_upskill.verdicts.gate import Against, Change, GateRules, State
 from pytest_upskill.verdicts.result import GateResult, comparison, evaluate, failed_for
+from pytest_upskill.verdicts.stopping import EARLY
 from pytest_upskill.verdicts.tally import Tally, tally
 from pytest_upskill.verdicts.verdict import CaseCount
 
@@ -64,6 +65,7 @@ class Judging:
             family |= {(gate, each.comparison.question): each for each in self._asked(gate, counted)}
         self._settle(family)
         found = conclude({key: each.comparison for key, each in family.items()})
+        found = {key: _with_cause(finding, family[key].failed) for key, finding in found.items()}
         results = {gate: self._result(gate, counted, found) for gate, counted in tallies.items()}
         return _strict(results) if self._library.settings.strict_cases else results
 
@@ -111,7 +113,10 @@ class Judging:
         if self._exact(gate) or not self.tested(gate):
             return
         replies = self._replies(gate, counted)
-        for tested in self._comparisons(gate, counted):
+        # What ends before its last round is decided where the data looked worst.
+        weight = EARLY if gate.auto and counted.rounds < gate.runs else 1
+        for each in self._comparisons(gate, counted):
+            tested = replace(each, weight=weight)
             asked = Asked(gate, counted.rounds, tested, replies)
             # Without a base nobody asked what changed: further calls would come as a surprise. A baseline's runs
             # cannot be made again.
@@ -134,7 +139,9 @@ class Judging:
         old, baseline = gate.suite.old, self._baselines.of(gate)
         if baseline is not None:
             state: State = "unchanged" if baseline.unchanged else "changed"
-            return Against(f"the baseline of {baseline.date}", state, baseline.left_out, self._notes(gate, baseline))
+            return Against(
+                f"the baseline of {baseline.date}", state, baseline.left_out, self._notes(gate, baseline)
+            )
         if old is None:
             return None
         if old.skill is None:
@@ -184,6 +191,14 @@ class Judging:
 
     def _exact(self, gate: Gate) -> bool:
         return self._library.providers[gate.model.name].deterministic
+
+
+def _with_cause(finding: Finding, failed: str) -> Finding:
+    """Return a finding that says why further runs did not settle it."""
+    if not failed or not finding.unsettled:
+        return finding
+    cause = f"Further runs were to settle that, and could not be had: {failed.rstrip('.')}."
+    return replace(finding, unsettled=(*finding.unsettled, cause))
 
 
 def _strict(results: Mapping[Gate, GateResult]) -> dict[Gate, GateResult]:

@@ -60,6 +60,7 @@ class Comparison:
         fresh: five fresh runs of the old arm against the new runs of `strata`; None before there are such.
         beyond: the p of a fall that a change of the model does not explain (`drift`), where old runs cannot be made
             again: the suite path takes the larger one.
+        weight: what the p counts for, more than once where the data themselves chose the moment to test.
     """
 
     question: Question
@@ -70,6 +71,7 @@ class Comparison:
     topped: Mapping[str, Stratum] = field(default_factory=dict)
     fresh: tuple[Stratum, ...] | None = None
     beyond: Fraction | None = None
+    weight: int = 1
 
     @property
     def topups(self) -> bool:
@@ -213,8 +215,8 @@ def _standing(comparison: Comparison) -> _Standing:
         fresh,
         case,
         whose,
-        suite_weight(max(p for p in (rounds, fresh, comparison.beyond) if p is not None)),
-        case_weight(case, len(strata)) if comparison.by_cases else Fraction(1),
+        suite_weight(comparison.weight * max(p for p in (rounds, fresh, comparison.beyond) if p is not None)),
+        case_weight(comparison.weight * case, len(strata)) if comparison.by_cases else Fraction(1),
     )
 
 

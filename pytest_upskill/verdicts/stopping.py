@@ -23,6 +23,8 @@ from pytest_upskill.verdicts.intervals import lift_interval, upper_bound_below
 from pytest_upskill.verdicts.stratified import Stratum, gate_p
 from pytest_upskill.verdicts.verdict import CaseCount, Word, judge, measure
 
+# A gate that ends before its last round has its p tested at a moment that the data chose: as if at one of fifty.
+EARLY = 50
 Answer: TypeAlias = Literal["pass", "fail"]
 Counts: TypeAlias = Sequence[CaseCount]
 
@@ -35,7 +37,7 @@ _REJECTED = Fraction(1, 20)
 _HOPELESS = Fraction(1, 1000)
 # The one-sided p of a lift up to which it is in sight, after 1, 2 and more rounds. A round with an old arm costs half
 # as much again, so that it takes more to ask for one.
-_IN_SIGHT = (0.40, 0.15, 0.05)
+_IN_SIGHT = (0.40, 0.20, 0.05)
 _IN_SIGHT_OF_THREE_ARMS = (0.25, 0.075, 0.02)
 # The two-sided normal quantile of a lift's interval, by the number of looks.
 _CLAIM_Z = (1.96, 2.31, 2.41, 2.5, 2.55, 2.65, 2.65, 2.7, 2.72, 2.75, 2.78, 2.81)

@@ -81,7 +81,9 @@ def test_the_lift_interval_is_monotone_in_every_count_up_to_30_samples(confidenc
 
 
 def test_the_lift_interval_is_monotone_where_the_arms_differ_in_size() -> None:
-    assert all(is_monotone(n, m, 0.95) for n, m in product((1, 2, 9, 10, 11, 20, 21, 30), (1, 3, 10, 12, 17, 20)))
+    assert all(
+        is_monotone(n, m, 0.95) for n, m in product((1, 2, 9, 10, 11, 20, 21, 30), (1, 3, 10, 12, 17, 20))
+    )
 
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
