@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from pytest_upskill.errors import one_line
-from pytest_upskill.option_values import (
-    AutoRuns,
-    GateFlags,
-    one_of,
-    parse_calls,
-    parse_dollars,
-    parse_folder,
-    parse_gate,
-    parse_models,
-    parse_ref,
-    parse_runs,
-    parse_switch,
-    parse_timeout,
-    parse_url,
-)
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import CacheMode
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line and the ini file say. A None in `models` or `runs` leaves it to the files."""
-
-    rootdir: Path
-    models: tuple[str, ...] | None
-    runs: int | AutoRuns | None
-    cache: CacheMode
-    cache_dir: Path
-    gate: GateFlags
-    base_url: str | None
-    timeout: float | None
-    report: Path | None
-    record: bool = False
-    budget: float | None = None
-    max_calls: int | None = None
-    plan: bool = False
-    changed: bool = False
-    base: str | None = None
-    batch: bool = False
-    extra: bool = True
-    save_baseline: bool = False
-    strict_cases: bool = False
-    aa: bool = False
+    from pytest_upskill.settings import Settings
 
 
 class Option(NamedTuple):
     """A flag `--upskill-<name>` and its ini twin `upskill_<name>`; `many` ini values are a list.
 
     One without a `metavar` is a bare flag: a value of its own would swallow the path that follows.
-    `parse` raises `ValueError` with the rest of a sentence that begins with the flag or the ini key.
+    `parse` names the function in `settings` that reads its text; it is imported where there is something to read, and
+    raises `ValueError` with the rest of a sentence that begins with the flag or the ini key.
     """
 
     name: str
     metavar: str
-    parse: Callable[[str], Any]
+    parse: str
     help: str
     default: str = ""
     many: bool = False
@@ -87,41 +44,43 @@ class Option(NamedTuple):
         Raises:
             pytest.UsageError: it stands for none; `place` says where it was written.
         """
+        from pytest_upskill import settings
+
         try:
-            return self.parse(text)
+            return getattr(settings, self.parse)(text)
         except ValueError as error:
             raise pytest.UsageError(one_line(f"{place}: {error}")) from None
 
 
 OPTIONS = (
-    Option("models", "NAMES", parse_models, "Models to measure, separated by commas: names of upskill.yaml, "
+    Option("models", "NAMES", "parse_models", "Models to measure, separated by commas: names of upskill.yaml, "
            "built-in names (reader, haiku, ...) or provider:model-id[@base_url]", many=True),
-    Option("runs", "N", parse_runs, "Runs of each case, model and arm (default: the case file's, else 1); auto or "
+    Option("runs", "N", "parse_runs", "Runs of each case, model and arm (default: the case file's, else 1); auto or "
            "auto:MAX makes whole rounds until each gate is decided"),
-    Option("cache", "MODE", one_of("auto", "replay", "refresh", "off"),
+    Option("cache", "MODE", "parse_cache",
            "Replies on disk: auto uses and adds, replay makes no call, refresh asks again, off ignores them",
            "auto"),
-    Option("cache-dir", "DIR", parse_folder, "Folder of the store (default: .upskill in the rootdir)",
+    Option("cache-dir", "DIR", "parse_folder", "Folder of the store (default: .upskill in the rootdir)",
            ".upskill"),
-    Option("gate", "MODE", parse_gate, "judge decides on intervals, strict fails on any miss with the skill, off "
+    Option("gate", "MODE", "parse_gate", "judge decides on intervals, strict fails on any miss with the skill, off "
            "never fails; also rules for all gates, such as min_pass_rate=0.9,min_lift=0.1", "judge"),
-    Option("base-url", "URL", parse_url, "Address of the server for models of the openai or anthropic "
+    Option("base-url", "URL", "parse_url", "Address of the server for models of the openai or anthropic "
            "provider that name none"),
-    Option("timeout", "SECONDS", parse_timeout, "Time limit of one call (default: upskill.yaml's, else 120)"),
-    Option("report", "DIR", parse_folder, "Write results.json into this folder"),
-    Option("record", "", parse_switch, "Write the replies that the run used to recordings/ beside each skill"),
-    Option("budget", "USD", parse_dollars, "Make no call beyond this many US dollars; a plan above it is refused"),
-    Option("max-calls", "N", parse_calls, "Make no call beyond this many; a plan above it is refused"),
-    Option("plan", "", parse_switch, "Say what would be called and what it would cost, and call nothing"),
-    Option("changed", "", parse_switch, "Collect only skills that differ from --upskill-base"),
-    Option("base", "REF", parse_ref, "A git ref: measures each skill as it stood there, too, and what "
+    Option("timeout", "SECONDS", "parse_timeout", "Time limit of one call (default: upskill.yaml's, else 120)"),
+    Option("report", "DIR", "parse_folder", "Write results.json into this folder"),
+    Option("record", "", "parse_switch", "Write the replies that the run used to recordings/ beside each skill"),
+    Option("budget", "USD", "parse_dollars", "Make no call beyond this many US dollars; a plan above it is refused"),
+    Option("max-calls", "N", "parse_calls", "Make no call beyond this many; a plan above it is refused"),
+    Option("plan", "", "parse_switch", "Say what would be called and what it would cost, and call nothing"),
+    Option("changed", "", "parse_switch", "Collect only skills that differ from --upskill-base"),
+    Option("base", "REF", "parse_ref", "A git ref: measures each skill as it stood there, too, and what "
            "--upskill-changed compares with (by default in a pull request on GitHub its base branch, else HEAD)"),
-    Option("batch", "", parse_switch, "Send what is not in the store through the provider's batch API: for half "
+    Option("batch", "", "parse_switch", "Send what is not in the store through the provider's batch API: for half "
            "the price, within 24 hours"),
-    Option("no-extra", "", parse_switch, "Make no further calls to confirm or to settle what a gate suspects"),
-    Option("save-baseline", "", parse_switch, "Write the counts of each skill to baseline.json beside it"),
-    Option("strict-cases", "", parse_switch, "Fail the gates of a skill with cases that nothing ever hits"),
-    Option("aa", "", parse_switch, "Run the same skill in both arms and say how often the gates raise false alarms"),
+    Option("no-extra", "", "parse_switch", "Make no further calls to confirm or to settle what a gate suspects"),
+    Option("save-baseline", "", "parse_switch", "Write the counts of each skill to baseline.json beside it"),
+    Option("strict-cases", "", "parse_switch", "Fail the gates of a skill with cases that nothing ever hits"),
+    Option("aa", "", "parse_switch", "Run the same skill in both arms and say how often the gates raise false alarms"),
 )  # fmt: skip
 
 
@@ -164,6 +123,8 @@ def settings(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: an ini value is wrong, or two options go ill together.
     """
+    from pytest_upskill.settings import AutoRuns, Settings
+
     values = {option.dest: _value(config, option) for option in OPTIONS}
     if values["upskill_batch"] and isinstance(values["upskill_runs"], AutoRuns):
         raise pytest.UsageError(
@@ -210,4 +171,4 @@ def _value(config: pytest.Config, option: Option) -> Any:  # noqa: ANN401 - each
     if text.strip():
         place = f"{config.inipath.name}: {option.dest}" if config.inipath else option.dest
         return option.read(text, place)
-    return option.parse(option.default) if option.default else None
+    return option.read(option.default, option.flag) if option.default else None

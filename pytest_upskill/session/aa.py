@@ -20,8 +20,8 @@ from pytest_upskill.verdicts.tally import distinct
 
 if TYPE_CHECKING:
     from pytest_upskill.calls.engine import Engine
-    from pytest_upskill.options import Settings
     from pytest_upskill.session.library import Library
+    from pytest_upskill.settings import Settings
 
 
 def check(settings: Settings) -> None:

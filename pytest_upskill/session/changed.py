@@ -20,8 +20,8 @@ from pytest_upskill.suite.revisions import WORKING_TREE, Base, Revisions
 from pytest_upskill.suite.skill import load_skill
 
 if TYPE_CHECKING:
-    from pytest_upskill.options import Settings
     from pytest_upskill.session.library import Library
+    from pytest_upskill.settings import Settings
 
 
 def base_of(settings: Settings, environ: Mapping[str, str]) -> Base:

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_upskill import options
 from pytest_upskill.errors import SuiteError
-from pytest_upskill.option_values import AutoRuns
 from pytest_upskill.protocols import Provider
 from pytest_upskill.session.registry import registry
+from pytest_upskill.settings import AutoRuns, Settings
 from pytest_upskill.suite.loading import load_suite, no_cases
 from pytest_upskill.suite.matrix import Matrix, Suite, build
 from pytest_upskill.suite.text import shown
@@ -45,7 +45,7 @@ class Library:
         self._named: dict[str, Path] = {}
 
     @cached_property
-    def settings(self) -> options.Settings:
+    def settings(self) -> Settings:
         found = options.settings(self._config)
         if found.aa:
             from pytest_upskill.session.aa import check

@@ -12,7 +12,7 @@ from pytest_upskill.verdicts.gate import GateRules
 
 if TYPE_CHECKING:
     from pytest_upskill.config import Config
-    from pytest_upskill.option_values import GateFlags
+    from pytest_upskill.settings import GateFlags
 
 
 def rules_for(gate: Gate, config: Config, flags: GateFlags) -> GateRules:

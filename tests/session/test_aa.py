@@ -70,7 +70,10 @@ def test_only_the_arm_with_the_skill_is_called_twice_as_often(coins: Project, ru
     assert len(coins.calls) == 3 * 2 * 2
     assert {line.split()[1] for line in coins.calls} == {"with"}
     assert "skill lift" not in result.stdout.str()
-    assert summary(result) == [
+    lines = summary(result)
+    # Which run of a case comes first under -n, and so how the halves came out, is another matter each time.
+    del lines[lines.index(next(line for line in lines if line.startswith("the split as it was"))) : -1]
+    assert lines == [
         "skill  model  cases  runs  hits  gate  any case lost  drop > 5 points",
         "demo   half       3   2+2   50%    6%          42.1%            29.6%",
         "false alarms: how often a rule calls this skill worse than itself, over all ways",
@@ -82,8 +85,6 @@ def test_only_the_arm_with_the_skill_is_called_twice_as_often(coins: Project, ru
         "a false alarm in the run's one gate: 6 % exactly; 104 of 2000 random splits, 5.2",
         "  % (95 % interval 4.3 % to 6.3 %). any case lost: 42.1 %; drop > 5 points: 29.6",
         "  %",
-        "the split as it was, the first half of the runs against the second: no false",
-        "  alarm (p = 1)",
         f"report: {coins.path / 'report'}",
     ]
     data = validated(coins)
@@ -93,8 +94,8 @@ def test_only_the_arm_with_the_skill_is_called_twice_as_often(coins: Project, ru
     (found,) = data["results"]
     assert found["gate"]["word"] == "passed"
     aa = found["aa"]
-    assert (aa["runs"], aa["hits"], aa["replies"], aa["p"], aa["alarmed"]) == (2, 6, 12, 1.0, False)
-    assert aa["cases"][0] == {"case": "case-1", "runs": 2, "old_hits": 1, "new_hits": 1}
+    assert (aa["runs"], aa["hits"], aa["replies"], aa["alarmed"]) == (2, 6, 12, False)
+    assert [(case["runs"], case["old_hits"] + case["new_hits"]) for case in aa["cases"]] == [(2, 2)] * 3
     assert aa["false_alarms"]["gate"] == pytest.approx(13 / 216)
     assert data["run"]["aa"]["gates"] == 1
     assert data["run"]["aa"]["false_alarms"] == aa["false_alarms"]

@@ -173,7 +173,7 @@ def test_an_unknown_model_lists_the_known_ones(project: Project, mode: list[str]
 @pytest.mark.parametrize("number", ["0", "-3", "many"])
 def test_a_wrong_number_of_runs_is_one_line(project: Project, number: str) -> None:
     project.skill()
-    said = f"--upskill-runs: '{number}' is not a number of runs: give a whole number from 1 to 1000"
+    said = f"--upskill-runs: '{number}' is not a number of runs: give a whole number from 1 to 1000, auto, or auto:MAX"
     assert usage_error(project.run(f"--upskill-runs={number}")) == said
 
 
@@ -201,7 +201,7 @@ def test_a_wrong_ini_value_is_one_line(project: Project, mode: list[str]) -> Non
     project.skill()
     project.pytester.makeini("[pytest]\nupskill_runs = 0\n")
     result = project.run(*mode, models=None)
-    said = "tox.ini: upskill_runs: '0' is not a number of runs: give a whole number from 1 to 1000"
+    said = "tox.ini: upskill_runs: '0' is not a number of runs: give a whole number from 1 to 1000, auto, or auto:MAX"
     assert said in output(result)
     assert result.ret != 0
 

@@ -273,7 +273,7 @@ def test_a_gate_that_was_decided_by_rounds_pays_for_its_looks() -> None:
     }
     found = choose([evaluate(auto, outcomes, GateRules(), deterministic=False)], outcomes, TARGET)
     assert found is not None
-    assert {(each.candidate.n, each.candidate.looks) for each in found.weighed} == {(60, 3)}
+    assert {(each.candidate.n, each.candidate.looks) for each in found.weighed} == {(60, 4)}
 
 
 # Advice needs evidence.

@@ -1,17 +1,22 @@
-"""What the text of an option stands for. Each reader raises `ValueError` with the rest of a sentence."""
+"""The settings of a run, and how the text of an option becomes one.
+
+Each reader raises `ValueError` with the rest of a sentence that begins with the option.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_upskill.suite import MOST_RUNS
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import GateConfig, GateMode
+    from pathlib import Path
+
+    from pytest_upskill.types import CacheMode, GateConfig, GateMode
 
 _MODES = ("judge", "strict", "off")
+_CACHES = ("auto", "replay", "refresh", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,40 @@ class AutoRuns:
 
     def __str__(self) -> str:
         return f"auto:{self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class GateFlags:
+    """What the command line says of all gates: how they judge, and rules that come before all others."""
+
+    mode: GateMode = "judge"
+    rules: GateConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line and the ini file say. A None in `models` or `runs` leaves it to the files."""
+
+    rootdir: Path
+    models: tuple[str, ...] | None
+    runs: int | AutoRuns | None
+    cache: CacheMode
+    cache_dir: Path
+    gate: GateFlags
+    base_url: str | None
+    timeout: float | None
+    report: Path | None
+    record: bool = False
+    budget: float | None = None
+    max_calls: int | None = None
+    plan: bool = False
+    changed: bool = False
+    base: str | None = None
+    batch: bool = False
+    extra: bool = True
+    save_baseline: bool = False
+    strict_cases: bool = False
+    aa: bool = False
 
 
 def _words(text: str) -> list[str]:
@@ -102,21 +141,10 @@ def parse_folder(text: str) -> str:
     return text
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
-        return text
-
-    return parse
-
-
-@dataclass(frozen=True, slots=True)
-class GateFlags:
-    """What the command line says of all gates: how they judge, and rules that come before all others."""
-
-    mode: GateMode = "judge"
-    rules: GateConfig | None = None
+def parse_cache(text: str) -> str:
+    if text not in _CACHES:
+        raise ValueError(f"{text!r} is not one of {', '.join(_CACHES)}")
+    return text
 
 
 def parse_gate(text: str) -> GateFlags:
