@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -15,6 +14,7 @@ from pytest_upskill.calls.recording_lines import Recorded, check_header, encoded
 from pytest_upskill.errors import CallError, FileMistake, SuiteError, at
 from pytest_upskill.suite.documents import Mistake
 from pytest_upskill.suite.text import read_text, shown
+from pytest_upskill.suite.writing import write_whole
 from pytest_upskill.types import Reply
 
 FOLDER = "recordings"
@@ -137,27 +137,11 @@ def write(root: Path, model: str, entries: Iterable[Recorded]) -> Path | None:
             path.unlink(missing_ok=True)
             return None
         data = "".join(f"{line}\n" for line in (header(), *map(encoded, rows))).encode()
-        if not path.is_file() or path.read_bytes() != data:
-            path.parent.mkdir(exist_ok=True)
-            _replace(path, data)
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, data)
     except OSError as error:
         raise RecordingError(f"{shown(path)}: cannot be written: {error.strerror or error}") from None
     return path
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # In the same folder, for a rename must not cross file systems.
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
 
 
 def _text(path: Path) -> str:

@@ -46,8 +46,10 @@ def _step(result: GateResult) -> str:
 
 
 def _word(result: GateResult, low: float) -> str:
-    if any(finding.proven for finding in result.change.findings if finding.question == "regressed"):
-        return "worse"
+    proven = [each for each in result.change.findings if each.question == "regressed" and each.proven]
+    if proven:
+        # All cases together may be better, and one of them broken.
+        return f"{proven[0].case} is worse" if proven[0].path == "case" else "worse"
     return "better" if low > 0 else "no proven change"
 
 

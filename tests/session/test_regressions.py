@@ -185,7 +185,8 @@ def test_one_broken_case_is_run_further_and_fails(project: Project, tree: Tree) 
     assert Counter(line.split()[1] for line in project.calls) == {
         str(number): 1 + (22 if number == 7 else 0) for number in range(1, CASES + 1)
     }
-    assert "up to" in words(result)
+    assert "): case-7 is worse" in words(result)
+    assert "up to 324 more calls where a gate suspects a fall" in words(result)
     again = measured(project)
     assert (again.ret, project.calls) == (1, [])
 
