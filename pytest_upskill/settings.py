@@ -5,7 +5,7 @@ Each reader raises `ValueError` with the rest of a sentence that begins with the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_upskill.suite import MOST_RUNS
@@ -35,6 +35,14 @@ class GateFlags:
 
     mode: GateMode = "judge"
     rules: GateConfig | None = None
+
+    def __str__(self) -> str:
+        rules = (
+            ()
+            if self.rules is None
+            else ((key.name, getattr(self.rules, key.name)) for key in fields(self.rules))
+        )
+        return ",".join([self.mode, *(f"{name}={value}" for name, value in rules if value is not None)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ def _found(choice: Choice, priced: list[Weighed]) -> str:
     best, likely = choice.best, choice.likely
     if best is None:
         nearest = max(priced, key=lambda each: each.candidate.rate)
-        return f"none; nearest is {_shown(nearest, choice.target)}"
+        none = "none" if len(priced) == len(choice.weighed) else "none of known cost"
+        return f"{none}; nearest is {_shown(nearest, choice.target)}"
     text = _shown(best, choice.target)
     if likely is not None and likely is not best and cheaper(likely, best):
         text += f"; cheaper: {_shown(likely, choice.target)}"

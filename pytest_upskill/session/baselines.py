@@ -112,12 +112,12 @@ class Baselines:
         self.failures: list[str] = []
 
     def check(self, gates: Iterable[Gate]) -> None:
-        """Read what gates need before the first call.
+        """Read what gates need before the first call; an A/A run needs nothing.
 
         Raises:
             SuiteError: a file cannot be read.
         """
-        for gate in gates:
+        for gate in gates if not self._library.settings.aa else ():
             if gate.suite.old is None or self._library.settings.save_baseline:
                 self._file(gate.suite.skill.root)
 
@@ -151,7 +151,7 @@ class Baselines:
 
     def finish(self, results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome]) -> None:
         """Save baselines, where that was asked for; else tell which was made with another model."""
-        if not outcomes:
+        if not outcomes or self._library.settings.aa:
             return  # a run that was refused has nothing to say beyond why
         by_root: dict[Path, list[GateResult]] = {}
         for result in results:
@@ -211,6 +211,10 @@ class Baselines:
         if not result.tally.complete:
             missing = len(result.tally.errors) + result.tally.pending
             return f"{counted(missing, 'sample')} {'was' if missing == 1 else 'were'} not measured"
+        proven = any(each.proven for each in result.change.findings if each.question == "regressed")
+        if proven or result.change.lost:
+            # Where the ini file saves in each run, a fall would fail once and be forgotten.
+            return "it regressed; to accept that, delete the file and save it again"
         return None if result.tally.counts else "no sample was measured"
 
     def _entry(self, result: GateResult, outcomes: Mapping[Sample, Outcome]) -> Entry:

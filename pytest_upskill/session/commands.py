@@ -43,10 +43,18 @@ class Commands:
             "-v",
             f"--upskill-models={self._given(gate.model)}",
             *self._flags(),
+            *self._of_gates(),
             "--upskill-cache=replay",
             f"{path.as_posix()}::{gate.id}",
         ]
         return " ".join(shlex.quote(word) for word in words)
+
+    def _of_gates(self) -> Iterator[str]:
+        settings = self._library.settings
+        if self._config.getoption("upskill_gate") is not None:
+            yield f"--upskill-gate={settings.gate}"
+        if settings.strict_cases and self._config.getoption("upskill_strict_cases") is not None:
+            yield "--upskill-strict-cases"
 
     def _given(self, model: Model) -> str:
         """Return a model as it was named, but for what in an address is secret."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -281,7 +281,12 @@ class Controller:
             lambda: self.engine,
             self.baselines,
             self.rounds.decided,
+            self._present,
         )
+
+    def _present(self, samples: Sequence[Sample]) -> bool:
+        asked = {self.requests.key(sample): sample for sample in samples}
+        return asked.keys() <= set().union(*self.calling.there(asked))
 
     def _load(self, root: str) -> None:
         if root in self._roots:

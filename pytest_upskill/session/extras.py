@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,12 @@ class Extras:
 
     Args:
         engine: measures.
+        present: tells whether the replies of samples are all stored or recorded.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, present: Callable[[Sequence[Sample]], bool]) -> None:
         self._engine = engine
+        self.present = present
         self._made: dict[tuple[Gate, Case, Arm, int], Sample] = {}
 
     @property
@@ -81,12 +83,12 @@ class Asked:
     replies: dict[tuple[Case, Arm], list[Outcome]]
     failed: str = ""
     _stale: set[int] = field(default_factory=set)
-    _since: float = 0.0
+    _newest: float | None = None
 
     def __post_init__(self) -> None:
-        new = [self._came(outcome) for case in self.cases for outcome in self.replies[case, WITH]]
-        # Replies of the old arm from before that are not of the same time as those of today's skill.
-        self._since = min((date for date in new if date is not None), default=time.time()) - _DAY
+        new = self._dates(WITH)
+        known = [date for date in new if date is not None]
+        self._newest = max(known) if known and len(known) == len(new) else None
 
     @property
     def old_arm(self) -> Arm:
@@ -98,10 +100,20 @@ class Asked:
 
     @property
     def stored(self) -> bool:
-        """Tell whether the old arm's replies are of another time, or of one that nobody knows."""
-        return any(
-            not self._of_today(outcome) for case in self.cases for outcome in self.replies[case, self.old_arm]
-        )
+        """Tell whether the replies of the arms are of other times, or of one that nobody knows."""
+        dates = [*self._dates(WITH), *self._dates(self.old_arm)]
+        known = [date for date in dates if date is not None]
+        return len(known) < len(dates) or (bool(known) and max(known) - min(known) > _DAY)
+
+    @property
+    def past(self) -> bool:
+        """Tell whether a run of today would be of another time than those with the skill."""
+        return self._newest is None or self._newest < time.time() - _DAY
+
+    def give_up(self, why: str) -> None:
+        """Ask for no further runs."""
+        self.failed = why
+        self.comparison = replace(self.comparison, extra=False)
 
     def samples(self, wanted: Needs, extras: Extras) -> Iterator[Sample]:
         """Yield the samples of the runs that are needed."""
@@ -117,15 +129,13 @@ class Asked:
         outcomes = [extras.outcome(sample) for sample in self.samples(wanted, extras)]
         missing = next((outcome for outcome in outcomes if not outcome.measured), None)
         if missing is not None:
-            self.failed = missing.short or missing.error or missing.skip or ""
-            self.comparison = replace(self.comparison, extra=False)
+            self.give_up(missing.short or missing.error or missing.skip or "")
             return
         topped = {case.id: self._topped(case, wanted.runs[case.id], extras) for case in self._named(wanted)}
         self.comparison = replace(self.comparison, topped={**self.comparison.topped, **topped})
         if any(min(each.old_runs, each.new_runs) < wanted.runs[case] for case, each in topped.items()):
             # A server that gives one reply again and again has no more to say of the case.
-            self.failed = "the server gave the same replies again"
-            self.comparison = replace(self.comparison, extra=False)
+            self.give_up("the server gave the same replies again")
         if wanted.fresh:
             self._take_fresh(wanted.fresh, extras)
 
@@ -135,11 +145,10 @@ class Asked:
             run: [extras.outcome(extras.sample(self.gate, case, self.old_arm, run)) for case in self.cases]
             for run in runs
         }
-        stale = {run for run, found in of_run.items() if not all(map(self._of_today, found))}
+        stale = {run for run, found in of_run.items() if not all(map(self._beside, found))}
         self._stale |= stale
         if len(self._stale) > _MOST_RUNS:
-            self.failed = "all further runs in the store are of another time"
-            self.comparison = replace(self.comparison, extra=False)
+            self.give_up("all further runs in the store are of another time")
         elif not stale:
             strata = self.comparison.strata
             fresh = {
@@ -184,9 +193,13 @@ class Asked:
         }
         return Stratum(case.id, *_counted(found[self.old_arm]), *_counted(found[WITH]))
 
-    def _of_today(self, outcome: Outcome) -> bool:
+    def _beside(self, outcome: Outcome) -> bool:
+        """Tell whether a reply is of the time of those with the skill."""
         date = self._came(outcome)
-        return date is not None and date >= self._since
+        return date is not None and self._newest is not None and abs(date - self._newest) <= _DAY
+
+    def _dates(self, arm: Arm) -> list[float | None]:
+        return [self._came(outcome) for case in self.cases for outcome in self.replies.get((case, arm), ())]
 
     @staticmethod
     def _came(outcome: Outcome) -> float | None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_upskill.session.extras import Asked, Extras, further_calls
-from pytest_upskill.suite.matrix import Gate, Suite
+from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.types import OLD, Arm, Case, Outcome
 from pytest_upskill.verdicts.cases import strict_reasons
-from pytest_upskill.verdicts.change import Comparison, Finding, Question, conclude, exact_loss, needs
+from pytest_upskill.verdicts.change import Comparison, Finding, Needs, Question, conclude, exact_loss, needs
 from pytest_upskill.verdicts.drift import drift, p_beyond_drift
 from pytest_upskill.verdicts.gate import Against, Change, GateRules, State
 from pytest_upskill.verdicts.result import GateResult, comparison, evaluate, failed_for
@@ -35,6 +35,7 @@ class Judging:
         rules: of a gate.
         baselines: what earlier runs saved.
         settled: after how many runs a gate was decided; None for all that were made.
+        present: tells whether the replies of samples are all stored or recorded.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class Judging:
         rules: Callable[[Gate], GateRules],
         baselines: Baselines,
         settled: Callable[[Gate], int | None],
+        present: Callable[[Sequence[Sample]], bool],
     ) -> None:
         self._library = library
         self._engine = engine
         self._rules = rules
         self._baselines = baselines
         self._settled_at = settled
-        self.extras = Extras(engine)
+        self.extras = Extras(engine, present)
 
     def results(self, gates: Sequence[Gate]) -> dict[Gate, GateResult]:
         """Decide gates as one family, and wait until all that they need is measured.
@@ -90,22 +92,34 @@ class Judging:
     def further(self, gate: Gate) -> int:
         """Return how many calls a gate may take beyond its own, at most, to confirm or settle what it suspects."""
         against = self._against(gate)
-        if against is None or not self.tested(gate) or self._exact(gate) or not self._may_ask_more:
+        settings = self._library.settings
+        if against is None or not self.tested(gate) or self._exact(gate):
+            return 0
+        if not settings.extra or settings.cache == "replay":
             return 0
         return further_calls(gate, regressed=OLD in gate.suite.arms)
 
-    @property
-    def _may_ask_more(self) -> bool:
-        settings = self._library.settings
-        return settings.extra and settings.cache != "replay"
-
     def _settle(self, family: Mapping[Key, Asked]) -> None:
         while wanted := needs({key: each.comparison for key, each in family.items()}):
-            self.extras.measure(
-                sample for key, need in wanted.items() for sample in family[key].samples(need, self.extras)
-            )
+            due: dict[Key, list[Sample]] = {}
             for key, need in wanted.items():
-                family[key].take(need, self.extras)
+                samples = list(family[key].samples(need, self.extras))
+                why = self._in_vain(family[key], need)
+                if why and not self.extras.present(samples):
+                    family[key].give_up(why)
+                else:
+                    due[key] = samples
+            self.extras.measure(sample for samples in due.values() for sample in samples)
+            for key in due:
+                family[key].take(wanted[key], self.extras)
+
+    def _in_vain(self, asked: Asked, need: Needs) -> str:
+        """Return why runs that are not there already would settle nothing, or cannot be made."""
+        if self._library.settings.cache == "replay":
+            return "--upskill-cache=replay makes no call"
+        if need.fresh and asked.past:
+            return "the replies with the skill are of another day, and --upskill-cache=refresh makes all anew"
+        return ""
 
     def _asked(self, gate: Gate, counted: Tally) -> Iterator[Asked]:
         """Yield the comparisons of a gate that are tested for noise."""
@@ -121,7 +135,7 @@ class Judging:
             # Without a base nobody asked what changed: further calls would come as a surprise. A baseline's runs
             # cannot be made again.
             if against is not None and (tested.question == "hurts" or tested.beyond is None):
-                asked.comparison = replace(tested, extra=self._may_ask_more, stored=asked.stored)
+                asked.comparison = replace(tested, extra=self._library.settings.extra, stored=asked.stored)
             yield asked
 
     def _comparisons(self, gate: Gate, counted: Tally) -> Iterator[Comparison]:

@@ -189,6 +189,8 @@ def test_one_broken_case_is_run_further_and_fails(project: Project, tree: Tree) 
     assert "up to 324 more calls where a gate suspects a fall" in words(result)
     again = measured(project)
     assert (again.ret, project.calls) == (1, [])
+    # So does the command that the failure names.
+    assert measured(project, "--upskill-cache=replay").ret == 1
 
 
 def test_without_further_calls_a_broken_case_is_not_settled_and_says_so(project: Project, tree: Tree) -> None:
@@ -216,6 +218,43 @@ def test_a_provider_that_drifted_fails_no_skill(
     # 12 new ones; the six that fell are run twice more in both arms, and five fresh runs of the old skill (of which
     # those two are there) show that it fell as well.
     assert len(project.calls) == of_skill(project, 12) == 12 + 6 * 2 * 2 + (12 * 5 - 6 * 2)
+
+
+def test_one_earlier_reply_of_the_new_skill_keeps_no_drift_from_being_found(
+    project: Project, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main_ran(project)
+    write(tree, "Quality 12", "In other words.")
+    tree.commit()
+    project.run(
+        BASE, "skills/demo/skill_meta.json::case-1[graded-model-with_skill-run1]", models="graded:model"
+    )
+    aged(project, 30)
+    monkeypatch.setenv("QUALITY_LOST", "6")
+    assert measured(project, "--upskill-gate=min_pass_rate=0.1").ret == 0
+
+
+def test_old_replies_of_todays_skill_prove_no_fall_and_take_no_calls(
+    project: Project, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUALITY_LOST", "8")
+    project.run("--upskill-gate=off", models="graded:model")
+    aged(project, 60)
+    monkeypatch.delenv("QUALITY_LOST")
+    tree.git("checkout", "-q", "-B", "main")
+    write(tree, "Quality 12", "In other words.")
+    tree.commit()
+    project.run("--upskill-gate=off", models="graded:model")
+    tree.git("checkout", "-q", "-b", "back")
+    write(tree, "Quality 12")
+    tree.commit()
+    result = measured(project, "--upskill-gate=min_pass_rate=0.1")
+    assert result.ret == 0
+    # The cases that fell are run further; that the old replies of the others fell as well nobody can tell any more.
+    assert (
+        "Further runs were to settle that, and could not be had: the replies with the skill are of another day"
+        in (words(result))
+    )
 
 
 def test_a_fall_against_old_replies_is_confirmed_by_fresh_ones(project: Project, tree: Tree) -> None:
