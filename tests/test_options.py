@@ -24,7 +24,7 @@ DEFAULTS = {
     "models": "None",
     "runs": "None",
     "cache": "auto",
-    "gate": "GateFlags(mode='judge', rules=None)",
+    "gate": "judge",
     "base_url": "None",
     "timeout": "None",
     "report": "None",
@@ -92,7 +92,7 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "runs": "3",
         "cache": "replay",
         "cache_dir": str(pytester.path / "store"),
-        "gate": "GateFlags(mode='strict', rules=None)",
+        "gate": "strict",
         "base_url": "http://localhost:1",
         "timeout": "1.5",
         "report": str(pytester.path / "out"),
@@ -168,7 +168,7 @@ def test_the_ini_file_says_the_same_in_every_spelling(pytester: pytest.Pytester,
     found = settings(pytester)
     expected = {"models": "('haiku', 'glm')", "runs": "3", "cache": "off", "timeout": "9.0"}
     expected |= {
-        "gate": "GateFlags(mode='off', rules=None)",
+        "gate": "off",
         "record": "True",
         "budget": "2.5",
         "max_calls": "40",

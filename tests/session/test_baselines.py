@@ -147,7 +147,9 @@ def test_a_name_that_means_another_model_now_is_not_compared_and_says_so(project
 
 
 def library() -> Library:
-    return cast("Library", SimpleNamespace(settings=SimpleNamespace(save_baseline=False), whole=False))
+    return cast(
+        "Library", SimpleNamespace(settings=SimpleNamespace(save_baseline=False, aa=False), whole=False)
+    )
 
 
 @pytest.fixture
