@@ -23,7 +23,8 @@ from pytest_upskill.suite.prompt import Prompt, skill_block
 from pytest_upskill.suite.prompt import build as build_prompt
 from pytest_upskill.types import Arm, Case, Model, Outcome
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate
+from pytest_upskill.verdicts.result import GateResult
+from tests.judged import evaluate
 
 REPOSITORY = Path(__file__).parent.parent
 SKILLS = [

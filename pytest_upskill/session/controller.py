@@ -91,14 +91,7 @@ class Controller:
     @cached_property
     def rounds(self) -> Rounds:
         # Each of the two needs the other, but not before something is measured.
-        return Rounds(
-            Looking(
-                lambda: self.outcomes,
-                lambda gate: self.decisions.rules(gate),  # noqa: PLW0108
-                lambda gate: self.decisions.judging.tested(gate),  # noqa: PLW0108
-                lambda gate, counts: self.decisions.judging.with_baseline(gate, counts),  # noqa: PLW0108
-            )
-        )
+        return Rounds(Looking(lambda: self.outcomes, lambda: self.decisions.judging))
 
     @property
     def outcomes(self) -> Mapping[Sample, Outcome]:

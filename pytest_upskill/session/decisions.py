@@ -99,7 +99,7 @@ class Decisions:
         """Return what is known of a gate that was not selected."""
         deterministic = self._library.providers[gate.model.name].deterministic
         outcomes = self._engine().outcomes
-        return evaluate(gate, outcomes, self.rules(gate), deterministic=deterministic, selected=False)
+        return evaluate(gate, outcomes, self.rules(gate), deterministic=deterministic, change=None)
 
     def _with_plugins(self, result: GateResult) -> GateResult:
         for reason in self._config.hook.pytest_upskill_gate(result=result):

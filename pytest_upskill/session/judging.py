@@ -49,7 +49,7 @@ class Judging:
     ) -> None:
         self._library = library
         self._engine = engine
-        self._rules = rules
+        self.rules = rules
         self._baselines = baselines
         self._settled_at = settled
         self.extras = Extras(engine, present)
@@ -139,7 +139,7 @@ class Judging:
             yield asked
 
     def _comparisons(self, gate: Gate, counted: Tally) -> Iterator[Comparison]:
-        rules, baseline = self._rules(gate), self._baselines.of(gate)
+        rules, baseline = self.rules(gate), self._baselines.of(gate)
         if gate.suite.old is not None and gate.suite.old.measured:
             yield comparison(counted.counts, "regressed", rules)
         elif baseline is not None and not baseline.unchanged:
@@ -168,7 +168,7 @@ class Judging:
             return ()
         outcomes = self._engine.outcomes
         strata = baseline.without_strata(gate, outcomes)
-        found = drift(strata, self._rules(gate).min_drop)
+        found = drift(strata, self.rules(gate).min_drop)
         said = [None if found is None else found.phrase(baseline.date), baseline.snapshot(gate, outcomes)]
         if not strata and not baseline.unchanged:
             said.append(
@@ -197,7 +197,7 @@ class Judging:
         return evaluate(
             gate,
             self._engine.outcomes,
-            self._rules(gate),
+            self.rules(gate),
             deterministic=self._exact(gate),
             change=change,
             settled=counted,

@@ -42,7 +42,7 @@ class Planner:
         library: Library,
         requests: Requests,
         calling: Calling,
-        further: Callable[[Gate], int] = lambda _: 0,
+        further: Callable[[Gate], int],
     ) -> None:
         self._library = library
         self._requests = requests

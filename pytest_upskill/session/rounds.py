@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from pytest_upskill.calls.follower import Follower, Further
 from pytest_upskill.suite.matrix import Gate, Sample
@@ -20,9 +21,16 @@ def first_look(gate: Gate) -> int:
     return looks(gate.runs)[0] if gate.auto else gate.runs
 
 
-def is_tested(gate: Gate) -> bool:
-    """Tell whether a regression and harm are open questions: not so for a skill that is as it was at the base."""
-    return gate.suite.old is None or not gate.suite.old.unchanged
+class Terms(Protocol):
+    """How a gate is judged."""
+
+    def rules(self, gate: Gate) -> GateRules: ...
+
+    def tested(self, gate: Gate) -> bool:
+        """Tell whether a regression and harm are open questions."""
+
+    def with_baseline(self, gate: Gate, counts: Sequence[CaseCount]) -> Sequence[CaseCount]:
+        """Put in what a saved baseline knows of the old skill."""
 
 
 class Looking:
@@ -30,22 +38,12 @@ class Looking:
 
     Args:
         outcomes: of the run.
-        rules: of a gate.
-        tested: whether a regression and harm are open questions for a gate.
-        known: puts in what is known of the old skill's cases from elsewhere.
+        terms: asked at the first look.
     """
 
-    def __init__(
-        self,
-        outcomes: Callable[[], Mapping[Sample, Outcome]],
-        rules: Callable[[Gate], GateRules],
-        tested: Callable[[Gate], bool] = is_tested,
-        known: Callable[[Gate, Sequence[CaseCount]], Sequence[CaseCount]] = lambda _, counts: counts,
-    ) -> None:
+    def __init__(self, outcomes: Callable[[], Mapping[Sample, Outcome]], terms: Callable[[], Terms]) -> None:
         self._outcomes = outcomes
-        self._rules = rules
-        self._tested = tested
-        self._known = known
+        self._terms = terms
 
     def __call__(self, gate: Gate, done: int, decided: int | None) -> Look:
         """Say whether a gate needs more rounds than are done; `decided` is what the look before said of it."""
@@ -54,8 +52,9 @@ class Looking:
             # A model that is down would be asked in vain again and again.
             runs = "run 1" if done == 1 else f"runs 1 to {done}"
             return Look(done, f"no case could be measured whole in {runs}", decided)
-        counts = tuple(self._known(gate, counts))
-        return look(Standing(done, gate.runs, counts, self._rules(gate), self._tested(gate), decided))
+        terms = self._terms()
+        counts = tuple(terms.with_baseline(gate, counts))
+        return look(Standing(done, gate.runs, counts, terms.rules(gate), terms.tested(gate), decided))
 
 
 def without_gate(

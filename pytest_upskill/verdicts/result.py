@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Outcome
-from pytest_upskill.verdicts.change import Comparison, Finding, Question, conclude
+from pytest_upskill.verdicts.change import Comparison, Question
 from pytest_upskill.verdicts.gate import Change, GateDecision, GateRules, decide
 from pytest_upskill.verdicts.stopping import claim_confidence
 from pytest_upskill.verdicts.stratified import Stratum
@@ -38,8 +38,7 @@ def evaluate(
     rules: GateRules,
     *,
     deterministic: bool,
-    selected: bool = True,
-    change: Change | None = None,
+    change: Change | None,
     settled: Tally | None = None,
 ) -> GateResult:
     """Judge a gate from the outcomes of its samples, or only count them if it was not selected.
@@ -49,29 +48,21 @@ def evaluate(
         outcomes: what became of samples.
         rules: what the gate asks for.
         deterministic: the model has no noise.
-        selected: the gate is to be decided.
-        change: what the comparisons of the run say of it; None where it is the only one, and has no other arm.
+        change: what the comparisons of the run say of it; None where it was not selected.
         settled: what the gate is judged on, where that is less than was measured: `auto` may go on for the lift alone.
     """
     counted = tally(gate, outcomes)
     confidence = claim_confidence(gate.runs) if gate.auto else 0.95
     lift = measure(counted.counts, deterministic=deterministic, confidence=confidence)
-    if not selected:
+    if change is None:
         return GateResult(gate, rules, counted, lift, None, None)
     verdict = judge(lift, rules.equivalence)
     judged, on = lift, verdict
     if settled is not None and settled.rounds != counted.rounds:
         judged = measure(settled.counts, deterministic=deterministic, confidence=confidence)
         on = judge(judged, rules.equivalence)
-    if change is None:
-        change = Change() if deterministic else Change(findings=(hurts_alone(counted.counts, rules),))
     decision = decide(judged, on, rules, change, incomplete=_incomplete(counted))
     return GateResult(gate, rules, counted, lift, verdict, decision, change)
-
-
-def hurts_alone(counts: Sequence[CaseCount], rules: GateRules) -> Finding:
-    """Test whether a skill hurts, in a run that tests nothing else, and in which nothing more is to be asked."""
-    return replace(conclude({0: comparison(counts, "hurts", rules)})[0], unsettled=())
 
 
 def comparison(counts: Sequence[CaseCount], question: Question, rules: GateRules) -> Comparison:

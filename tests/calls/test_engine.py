@@ -14,6 +14,7 @@ from pytest_upskill.calls.measure import Measurer
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Model, Outcome, Reply
 from tests.calls.fakes import CONCURRENCY, MODEL, samples
+from tests.waiting import until
 
 Measure = Callable[[Sample], "asyncio.Future[None] | None"]
 ONE = Model("one", "fake", "one", concurrency=1)
@@ -64,14 +65,6 @@ def start() -> Iterator[Start]:
 def text(outcome: Outcome) -> str:
     assert outcome.reply is not None
     return outcome.reply.text
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(5000):
-        if condition():
-            return
-        threading.Event().wait(0.001)
-    raise AssertionError("it did not happen within 5 seconds")
 
 
 def test_nothing_starts_before_something_is_asked(start: Start) -> None:

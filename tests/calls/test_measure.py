@@ -13,8 +13,8 @@ from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.suite.prompt import Prompt
 from pytest_upskill.types import Arm, Case, Model, Reply, Request, Score
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import evaluate
 from tests.calls.fakes import Fake, Has, case, gate, measurer, outcome, outcomes, prompt_of, suite, yes
+from tests.judged import evaluate
 
 PAIR = gate().samples
 WITH_SKILL, WITHOUT_SKILL = PAIR

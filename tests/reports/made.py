@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Model, Outcome, Price, Reply, Score, Usage
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate
+from pytest_upskill.verdicts.result import GateResult
 from tests.calls.fakes import MODEL, case, gate, suite
+from tests.judged import evaluate
 
 HIT, MISS = (
     Score(True, "found", 'contains "9.0"', "contains"),

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pytest_upskill.reports.gate_text import failure
 from pytest_upskill.types import CaseFile, Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import evaluate, failed_for
+from pytest_upskill.verdicts.result import failed_for
 from tests.calls.fakes import case, gate, suite
+from tests.judged import evaluate
 from tests.reports.made import MISS, Made, made, said
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

@@ -12,9 +12,10 @@ from pytest_upskill.reports.health import case_data, health_data, health_lines
 from pytest_upskill.suite.matrix import OldSkill, Suite
 from pytest_upskill.types import Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate
+from pytest_upskill.verdicts.result import GateResult
 from pytest_upskill.verdicts.verdict import CaseCount
 from tests.calls.fakes import MODEL, case, gate, suite
+from tests.judged import evaluate
 
 
 def cases(*names: str) -> Suite:

@@ -29,7 +29,7 @@ from pytest_upskill.types import (
     Usage,
 )
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import evaluate
+from tests.judged import evaluate
 
 SKILL = "---\nname: demo\ndescription: x\n---\n\n# Colours\n\nThe sky of Mars is butterscotch.\n"
 CASES = [

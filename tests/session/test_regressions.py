@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -284,7 +283,7 @@ def test_gates_of_a_run_are_one_family(project: Project, tree: Tree) -> None:
     assert [name for name, change in changes.items() if change["against"]["state"] == "changed"] == ["demo"]
 
 
-def test_a_run_without_a_base_asks_for_no_further_calls(project: Project, tree: Tree, tmp_path: Path) -> None:
+def test_a_run_without_a_base_asks_for_no_further_calls(project: Project, tree: Tree) -> None:
     write(tree, "Quality 12", "Broken 7.")
     project.run("--upskill-gate=off", models="graded:model")
     assert len(project.calls) == 2 * CASES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import pytest
@@ -16,7 +16,9 @@ from pytest_upskill.suite.matrix import Gate, Sample, build
 from pytest_upskill.types import Model, Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.stopping import Look
+from pytest_upskill.verdicts.verdict import CaseCount
 from tests.calls.fakes import MODEL, case, suite
+from tests.waiting import until
 
 ONE = Model("one", "fake", "one", concurrency=1)
 AskLook = Callable[[Gate, int, "int | None"], Look]
@@ -99,14 +101,6 @@ def start() -> Iterator[Start]:
     for one in made:
         one.scripted.sign.set()
         one.engine.stop()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(5000):
-        if condition():
-            return
-        threading.Event().wait(0.001)
-    raise AssertionError("it did not happen within 5 seconds")
 
 
 def joined(thread: threading.Thread) -> None:
@@ -285,8 +279,21 @@ def test_who_waits_for_a_later_round_hears_that_the_run_is_over(start: Start) ->
     assert told == ["the run is over: nothing is measured any more"]
 
 
+class Plain:
+    """Terms of a run without a base and without a baseline."""
+
+    def rules(self, gate: Gate) -> GateRules:
+        return GateRules()
+
+    def tested(self, gate: Gate) -> bool:
+        return True
+
+    def with_baseline(self, gate: Gate, counts: Sequence[CaseCount]) -> Sequence[CaseCount]:
+        return counts
+
+
 def looking(run: list[Started]) -> Looking:
-    return Looking(lambda: run[0].engine.outcomes, lambda _: GateRules())
+    return Looking(lambda: run[0].engine.outcomes, Plain)
 
 
 def test_a_model_that_is_down_is_asked_for_its_first_round_alone(start: Start) -> None:

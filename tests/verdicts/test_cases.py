@@ -15,9 +15,10 @@ from pytest_upskill.suite.matrix import Suite
 from pytest_upskill.types import Outcome, Reply, Score
 from pytest_upskill.verdicts.cases import CaseWord, Health, health, listed, strict_reasons, words
 from pytest_upskill.verdicts.gate import GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate
+from pytest_upskill.verdicts.result import GateResult
 from pytest_upskill.verdicts.verdict import CaseCount
 from tests.calls.fakes import MODEL, case, gate, suite
+from tests.judged import evaluate
 
 ERROR, SKIP = Outcome(error="the server answered 500"), Outcome(skip="no GPU")
 

@@ -16,9 +16,10 @@ from pytest_upskill.types import NOT_NEEDED, Model, Outcome, Reply, Score, Usage
 from pytest_upskill.verdicts.choice import Candidate, Choice, Weighed, cheaper, choose, weigh
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.intervals import clopper_pearson, lower_bound_reaches
-from pytest_upskill.verdicts.result import GateResult, evaluate
+from pytest_upskill.verdicts.result import GateResult
 from pytest_upskill.verdicts.stopping import looks
 from tests.calls.fakes import MODEL, case, gate, suite
+from tests.judged import evaluate
 
 TARGET = Fraction(4, 5)
 ALPHA = Fraction(1, 20)

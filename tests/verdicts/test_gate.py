@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_upskill.verdicts.gate import Change, GateDecision, GateRules, decide
-from pytest_upskill.verdicts.result import hurts_alone
+from pytest_upskill.verdicts.gate import GateDecision, GateRules, decide
 from pytest_upskill.verdicts.verdict import CaseCount, Lift, judge, measure
+from tests.judged import alone
 
 RULES = GateRules()
 
@@ -22,7 +22,7 @@ def pooled(with_hits: int, without_hits: int, n: int, *, deterministic: bool = F
 
 def gate(lift: Lift, rules: GateRules = RULES, incomplete: str | None = None) -> GateDecision:
     count = CaseCount("a", lift.with_hits, lift.with_n, lift.without_hits, lift.without_n)
-    change = Change() if lift.deterministic else Change(findings=(hurts_alone([count], rules),))
+    change = alone([count], rules, deterministic=lift.deterministic)
     return decide(lift, judge(lift, rules.equivalence), rules, change, incomplete=incomplete)
 
 

@@ -10,8 +10,9 @@ import pytest
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import Outcome, Reply, Score
 from pytest_upskill.verdicts.gate import GateDecision, GateRules
-from pytest_upskill.verdicts.result import GateResult, evaluate, failed_for
+from pytest_upskill.verdicts.result import GateResult, failed_for
 from tests.calls.fakes import case, gate, suite
+from tests.judged import evaluate
 
 RULES = GateRules()
 REASON = "the skill is too dear"
