@@ -11,6 +11,8 @@ import pytest
 from pytest_upskill.suite.dialects.native import Native
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pytest_upskill.protocols import Dialect, Provider, ProviderFactory, Scorer
     from pytest_upskill.providers.shared import SharedClients
     from pytest_upskill.types import JSON, Model
@@ -37,6 +39,15 @@ def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
 
     for name, scorer in builtin_scorers().items():
         register(name, scorer)
+    from pytest_upskill.kernels.scorer import Kernel
+
+    register("kernel", Kernel())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_upskill_kernel_executors(register: Callable[[str, Callable[[], Executor | None]], None]) -> None:
+    # This machine: the scorer executes jobs itself, one at a time for each device.
+    register("local", _this_machine)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,6 +57,10 @@ def pytest_upskill_reporters(
     from pytest_upskill.reports.results import write
 
     register("results.json", write)
+
+
+def _this_machine() -> None:
+    return None
 
 
 def _reader(model: Model) -> Provider:

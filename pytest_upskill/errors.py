@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_upskill.types import Fault, RateLimits
+    from pytest_upskill.types import Fault, RateLimits, Stage
 
 _LONGEST = 1000
 
@@ -64,7 +64,15 @@ class CallError(UpskillError):
 
 
 class ScorerError(UpskillError):
-    """A reply could not be judged: the sample is an error, not a miss."""
+    """A reply could not be judged: the sample is an error, not a miss. `stages` are the steps until then."""
+
+    def __init__(self, message: str, stages: tuple[Stage, ...] = ()) -> None:
+        super().__init__(message)
+        self.stages = stages
+
+
+class NotApplicable(ScorerError):
+    """A check cannot be applied here, as where there is no GPU: the sample is a skip with this reason."""
 
 
 def one_line(text: str) -> str:

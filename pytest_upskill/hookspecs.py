@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pytest_upskill.protocols import Dialect, ProviderFactory, Scorer
     from pytest_upskill.suite.matrix import Sample
     from pytest_upskill.types import JSON, Arm, Case, Outcome, Skill
@@ -143,6 +145,27 @@ def pytest_upskill_reporters(
 
         def pytest_upskill_reporters(register):
             register("names", write)
+        ```
+    """
+
+
+@pytest.hookspec
+def pytest_upskill_kernel_executors(
+    register: Callable[[str, Callable[[], Executor | None]], None],
+) -> None:
+    r"""Register machines that execute kernels: `register(name, make)`, chosen by `--upskill-kernel-executor=name`.
+
+    `make()` returns a `concurrent.futures.Executor`. What is submitted to it is a function of this package and a job
+    of plain data (the compiled code, the problems, a seed), and what comes back is plain data, so that both can travel
+    to another machine where this package is installed. None stands for this machine.
+
+    Example:
+        ```python
+        from concurrent.futures import ThreadPoolExecutor
+
+
+        def pytest_upskill_kernel_executors(register):
+            register("one-thread", lambda: ThreadPoolExecutor(1))
         ```
     """
 

@@ -81,6 +81,11 @@ OPTIONS = (
     Option("save-baseline", "", "parse_switch", "Write the counts of each skill to baseline.json beside it"),
     Option("strict-cases", "", "parse_switch", "Fail the gates of a skill with cases that nothing ever hits"),
     Option("aa", "", "parse_switch", "Run the same skill in both arms and say how often the gates raise false alarms"),
+    Option("unsafe", "", "parse_switch", "Compile and run kernels also where no sandbox works"),
+    Option("kernel-seed", "HEX", "parse_seed", "Draw the shapes and the inputs of kernels as the run did that printed "
+           "this seed (default: a new secret)"),
+    Option("kernel-executor", "NAME", "parse_executor", "Where kernels are executed: local, or a name that "
+           "pytest_upskill_kernel_executors registers", "local"),
 )  # fmt: skip
 
 
@@ -155,6 +160,9 @@ def settings(config: pytest.Config) -> Settings:
         save_baseline=bool(values["upskill_save_baseline"]),
         strict_cases=bool(values["upskill_strict_cases"]),
         aa=bool(values["upskill_aa"]),
+        unsafe=bool(values["upskill_unsafe"]),
+        seed=values["upskill_kernel_seed"],
+        executor=values["upskill_kernel_executor"],
     )
 
 

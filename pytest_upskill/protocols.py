@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from pytest_upskill.types import CaseFile, Check, Model, Reply, Request, Score, ScoringContext
+from pytest_upskill.types import CaseFile, Check, Model, Reply, Request, Score, ScoringContext, ScoringRun
 
 
 class Provider(Protocol):
@@ -92,3 +92,31 @@ class Scorer(Protocol):
 
     def score(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
         """Judge one reply. Raises `ScorerError` when it cannot be judged: an error, not a miss."""
+
+
+@runtime_checkable
+class AwaitedScorer(Scorer, Protocol):
+    """A scorer that starts programs of its own and is waited for; `score` is then never called.
+
+    It limits by itself how much it does at a time, and how long. All of it is called on the engine's loop.
+    """
+
+    async def open(self, run: ScoringRun) -> None:
+        """Make ready for a test run; called once, before the first reply is judged. Raises `ScorerError`."""
+
+    async def judge(self, reply: Reply, check: Check, context: ScoringContext) -> list[Score]:
+        """Judge one reply. Raises `ScorerError`, or `NotApplicable` where it cannot be judged here."""
+
+    async def close(self) -> None:
+        """End what was started."""
+
+
+@runtime_checkable
+class DemandingScorer(Scorer, Protocol):
+    """A scorer whose checks ask something of the form of the reply, or of the machine."""
+
+    def brief(self, check: Check, context: ScoringContext) -> str:
+        """Return what a reply has to keep to: it follows the case's input in every arm."""
+
+    def marks(self, check: Check) -> tuple[str, ...]:
+        """Return the pytest markers that the samples of such a case carry."""

@@ -69,6 +69,9 @@ class Settings:
     save_baseline: bool = False
     strict_cases: bool = False
     aa: bool = False
+    unsafe: bool = False
+    seed: bytes | None = None
+    executor: str = "local"
 
 
 def _words(text: str) -> list[str]:
@@ -141,6 +144,22 @@ def parse_switch(text: str) -> bool:
     if word not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
         raise ValueError(f"{text!r} is neither true nor false")
     return word in ("true", "1", "yes", "on")
+
+
+def parse_seed(text: str) -> bytes:
+    try:
+        seed = bytes.fromhex(text.strip())
+    except ValueError:
+        seed = b""
+    if len(seed) < 16:
+        raise ValueError(f"{text!r} is no seed: give the 32 hexadecimal digits that a run has printed")
+    return seed
+
+
+def parse_executor(text: str) -> str:
+    if not text.strip():
+        raise ValueError("give the name of an executor that pytest_upskill_kernel_executors registers")
+    return text.strip()
 
 
 def parse_folder(text: str) -> str:

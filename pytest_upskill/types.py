@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CacheMode: TypeAlias = Literal["auto", "replay", "refresh", "off"]
+StageOutcome: TypeAlias = Literal["passed", "missed", "skipped", "error"]
 GateMode: TypeAlias = Literal["judge", "strict", "off"]
 Source: TypeAlias = Literal["call", "batch", "store", "recording"]
 Fault: TypeAlias = Literal["final", "limited", "failed", "unreachable", "lost"]
@@ -145,6 +149,8 @@ class Case:
     """One task and what is expected of the reply.
 
     `models` limits which models run it (`!name` excludes one); `skip` says why it cannot be measured at all.
+    `brief` is what its checks ask of the form of the reply: it follows the input in every arm. `marks` are the
+    markers that its samples carry.
     """
 
     id: str
@@ -154,6 +160,8 @@ class Case:
     tags: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     skip: str | None = None
+    brief: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,13 +203,28 @@ class CaseFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a check that has several: what became of it, the evidence, seconds, and figures by their names."""
+
+    name: str
+    outcome: StageOutcome
+    evidence: str = ""
+    seconds: float = 0.0
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """What one scorer says of one reply: `expected` in words, and the evidence for hit or miss."""
+    """What one scorer says of one reply: `expected` in words, and the evidence for hit or miss.
+
+    `stages` are the steps that it took, where there were several.
+    """
 
     hit: bool
     evidence: str = ""
     expected: str = ""
     scorer: str = ""
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +234,7 @@ class Outcome:
     `source` tells where the reply came from; `cost` is in US dollars at the list price, None where the price or
     the usage is unknown; `log` holds what the SDK logged or warned of; `short` is the cause of an error in a few words,
     where there are any, and all that `error` says of one that was told before.
+    `stages` are the steps of its checks as far as they went, also where it was skipped or ended in an error.
     """
 
     reply: Reply | None = None
@@ -221,6 +245,7 @@ class Outcome:
     cost: float | None = None
     log: tuple[str, ...] = ()
     short: str | None = None
+    stages: tuple[Stage, ...] = ()
 
     @property
     def cached(self) -> bool:
@@ -238,7 +263,27 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """Where a scorer is: the skill's folder and the case (its id, input and files)."""
+    """Where a scorer is: the skill's folder, the case (its id, input and files), and the 1-based run."""
 
     root: Path
     case: Case
+    run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRun:
+    """What holds for all scoring of a test run.
+
+    Attributes:
+        folder: where artefacts may be kept between runs.
+        seed: a secret from which scorers draw what replies must not know beforehand; 16 bytes or more.
+        unsafe: the user allows code of a reply to run without a sandbox.
+        hidden: environment variables that nothing which a scorer starts may see.
+        executor: where jobs for a device go; None for this machine.
+    """
+
+    folder: Path
+    seed: bytes
+    unsafe: bool = False
+    hidden: frozenset[str] = frozenset()
+    executor: Executor | None = None

@@ -24,10 +24,10 @@ RANKS = {
     "calls": 3,
     "verdicts": 3,
     "scorers": 3,
-    "kernels": 3,
     "providers": 3,
+    "kernels": 4,
 }
-HIGHEST = 4
+HIGHEST = 5
 NO_PYTEST = (
     "types",
     "protocols",
@@ -107,7 +107,7 @@ def of_ours(path: Path) -> Iterator[Import]:
 
 
 def test_the_rooms_are_those_that_are_there() -> None:
-    assert {room_of(name_of(path)) for path in FILES} >= set(RANKS) - {"kernels"}
+    assert {room_of(name_of(path)) for path in FILES} >= set(RANKS)
 
 
 def wrong_ways() -> Iterator[tuple[Path, int, str]]:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, Requests
+from pytest_upskill.calls.scoring import Scoring
 from pytest_upskill.providers.reader import Reader
 from pytest_upskill.reports.gate_text import failure
 from pytest_upskill.scorers.builtin import builtin_scorers
@@ -21,7 +22,7 @@ from pytest_upskill.suite.loading import load_suite
 from pytest_upskill.suite.matrix import Gate, Sample, Suite, build
 from pytest_upskill.suite.prompt import Prompt, skill_block
 from pytest_upskill.suite.prompt import build as build_prompt
-from pytest_upskill.types import Arm, Case, Model, Outcome
+from pytest_upskill.types import Arm, Case, Model, Outcome, ScoringRun
 from pytest_upskill.verdicts.gate import GateRules
 from pytest_upskill.verdicts.result import GateResult
 from tests.judged import evaluate
@@ -43,7 +44,11 @@ def prompt_of(suite: Suite, case: Case, arm: Arm) -> Prompt:
 async def measured(gate: Gate) -> dict[Sample, Outcome]:
     providers = {"reader": Reader(READER)}
     means = Means(providers, Setting("off"))
-    measurer = Measurer(Requests(prompt_of, providers), means, builtin_scorers(), Judges())
+    measurer = Measurer(
+        Requests(prompt_of, providers),
+        means,
+        Scoring(builtin_scorers(), Judges(), ScoringRun(Path(), b"seed")),
+    )
     try:
         return {sample: await measurer.measure(sample) for sample in gate.samples}
     finally:

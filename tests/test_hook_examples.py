@@ -103,6 +103,13 @@ def test_the_rule_fails_a_gate_that_would_pass(suite: pytest.Pytester, args: tup
     result.stdout.fnmatch_lines(["*the skill costs more than 4000 tokens a call*"])
 
 
+@EVERY_WAY
+def test_the_executor_can_be_chosen(suite: pytest.Pytester, args: tuple[str, ...]) -> None:
+    write_case(suite, contains="204")
+    chosen = run(suite, "pytest_upskill_kernel_executors", "--upskill-kernel-executor=one-thread", *args)
+    chosen.assert_outcomes(passed=3)
+
+
 def test_every_hook_has_a_test_here() -> None:
     source = "".join(inspect.getsource(test) for test in _tests())
     assert [hook for hook in HOOKS if f'"{hook}"' not in source] == []

@@ -39,6 +39,9 @@ DEFAULTS = {
     "save_baseline": "False",
     "strict_cases": "False",
     "aa": "False",
+    "unsafe": "False",
+    "seed": "None",
+    "executor": "local",
 }
 RUNS = "is not a number of runs: give a whole number from 1 to 1000, auto, or auto:MAX"
 
@@ -84,6 +87,9 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "--upskill-changed",
         "--upskill-base=origin/main",
         "--upskill-batch",
+        "--upskill-unsafe",
+        "--upskill-kernel-seed=000102030405060708090a0b0c0d0e0f",
+        "--upskill-kernel-executor=cluster",
     )
     assert found == {
         **DEFAULTS,
@@ -102,6 +108,9 @@ def test_the_command_line_is_read(pytester: pytest.Pytester) -> None:
         "changed": "True",
         "base": "origin/main",
         "batch": "True",
+        "unsafe": "True",
+        "seed": str(bytes(range(16))),
+        "executor": "cluster",
     }
 
 
@@ -241,6 +250,12 @@ def test_the_command_line_wins_over_the_ini_file(pytester: pytest.Pytester) -> N
          "number, 0 for none"),
         ("--upskill-max-calls=1.5", "--upskill-max-calls: '1.5' is not a number of calls: give a whole "
          "number, 0 for none"),
+        ("--upskill-kernel-seed=12xy", "--upskill-kernel-seed: '12xy' is no seed: give the 32 hexadecimal digits that "
+         "a run has printed"),
+        ("--upskill-kernel-seed=1234", "--upskill-kernel-seed: '1234' is no seed: give the 32 hexadecimal digits that "
+         "a run has printed"),
+        ("--upskill-kernel-executor=", "--upskill-kernel-executor: give the name of an executor that "
+         "pytest_upskill_kernel_executors registers"),
         ("--upskill-base=-x", "--upskill-base: '-x' is not a git ref: give a branch, a tag or a commit"),
         ("--upskill-base= ", "--upskill-base: ' ' is not a git ref: give a branch, a tag or a commit"),
     ],

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from pytest_upskill.calls.attempts import Traffic
 from pytest_upskill.calls.caller import Got
-from pytest_upskill.calls.clients import closed, finished
 from pytest_upskill.calls.means import Means
 from pytest_upskill.calls.quiet import notes
+from pytest_upskill.calls.scoring import Scoring, stages_of
 from pytest_upskill.calls.store import reply_key, request_digest
 from pytest_upskill.calls.strangers import in_words, presentable
-from pytest_upskill.errors import CallError, ScorerError, UpskillError
-from pytest_upskill.protocols import Provider, Scorer
+from pytest_upskill.errors import CallError, NotApplicable, ScorerError, UpskillError
+from pytest_upskill.protocols import Provider
 from pytest_upskill.suite.matrix import Sample, Suite
 from pytest_upskill.suite.prompt import Prompt, leaked_line, skill_block, telling_lines
 from pytest_upskill.types import (
     WITHOUT,
     Arm,
     Case,
-    Check,
     Message,
     Model,
     Outcome,
-    Reply,
     Request,
-    Score,
-    ScoringContext,
 )
 
 PromptOf = Callable[[Suite, Case, Arm], Prompt]
-
-
-class Isolation(Protocol):
-    """Runs isolated scorers elsewhere, with a time limit."""
-
-    async def score(
-        self, scorer: Scorer, reply: Reply, check: Check, context: ScoringContext
-    ) -> list[Score]: ...
-
-    async def close(self) -> None: ...
 
 
 class Requests:
@@ -100,14 +84,11 @@ class Requests:
 class Measurer:
     """Measures samples on the engine's loop; identical requests of a run are made once."""
 
-    def __init__(
-        self, requests: Requests, means: Means, scorers: Mapping[str, Scorer], isolation: Isolation
-    ) -> None:
+    def __init__(self, requests: Requests, means: Means, scoring: Scoring) -> None:
         self._requests = requests
         self.means = means
         self._caller = means.caller
-        self._scorers = scorers
-        self._isolation = isolation
+        self._scoring = scoring
         self._said: set[tuple[str, str]] = set()
         self.stored = 0
 
@@ -138,7 +119,7 @@ class Measurer:
 
     async def close(self) -> None:
         """End what is under way and close what was opened, on the loop."""
-        await finished([asyncio.ensure_future(closed(self._isolation))])
+        await self._scoring.close()
         await self._caller.close()
 
     def _words(self, error: UpskillError, model: Model) -> tuple[str, str]:
@@ -161,10 +142,12 @@ class Measurer:
         self.stored += got.source in ("store", "recording")
         cost = self.means.prices.cost(sample.model, got.reply.usage)
         try:
-            scores = await self._scores(sample, got.reply)
+            scores = await self._scoring.scores(sample, got.reply)
         except ScorerError as error:
-            return Outcome(got.reply, error=presentable(str(error)), source=got.source, cost=cost)
-        return Outcome(got.reply, scores, source=got.source, cost=cost)
+            words, there = presentable(str(error)), isinstance(error, NotApplicable)
+            skip, fault = (words, None) if there else (None, words)
+            return Outcome(got.reply, (), fault, skip, got.source, cost, stages=error.stages)
+        return Outcome(got.reply, scores, source=got.source, cost=cost, stages=stages_of(scores))
 
     async def _got(self, sample: Sample) -> Got:
         means = self.means
@@ -181,22 +164,3 @@ class Measurer:
         if stored is None:
             raise means.unrecorded(sample)
         return Got(stored, "store")
-
-    async def _scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
-        context = ScoringContext(sample.suite.skill.root, sample.case)
-        found: list[Score] = []
-        for check in sample.case.checks:
-            found += await self._score(check, reply, context)
-        return tuple(found)
-
-    async def _score(self, check: Check, reply: Reply, context: ScoringContext) -> list[Score]:
-        scorer = self._scorers[check.scorer]
-        with in_words(f"{check.scorer}: the scorer failed", ScorerError):
-            if scorer.isolated:
-                scores = await self._isolation.score(scorer, reply, check, context)
-            else:
-                scores = list(scorer.score(reply, check, context))
-        # No score at all would be a hit: all of none.
-        if not scores or not all(isinstance(score, Score) for score in scores):
-            raise ScorerError(f"{check.scorer}: the scorer did not return a list of scores")
-        return scores

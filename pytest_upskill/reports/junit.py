@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from pytest_upskill.errors import one_line
+from pytest_upskill.reports.stages import stage_properties
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Outcome
 from pytest_upskill.verdicts.result import GateResult
@@ -25,6 +26,7 @@ def sample_properties(sample: Sample, outcome: Outcome) -> Properties:
         ("arm", sample.arm),
         ("run", sample.run),
     ]
+    rows += stage_properties(outcome.stages)
     if outcome.measured:
         rows += [("hit", outcome.hit), ("source", outcome.source)]
     reply = outcome.reply

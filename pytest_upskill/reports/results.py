@@ -19,9 +19,11 @@ from pytest_upskill.reports.against import change_data
 from pytest_upskill.reports.choice import choice_data
 from pytest_upskill.reports.health import case_data, health_data
 from pytest_upskill.reports.redaction import public_path, public_text, public_url, without_secrets
+from pytest_upskill.reports.samples import sample_data
+from pytest_upskill.reports.stages import rates_data
 from pytest_upskill.reports.terminal import READER_NOTE
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
-from pytest_upskill.types import JSON, Model, Outcome, Price, Reply
+from pytest_upskill.types import JSON, Model, Outcome, Price
 from pytest_upskill.verdicts.choice import Choice
 from pytest_upskill.verdicts.result import GateResult
 
@@ -35,7 +37,8 @@ class RunData:
 
     `started` is in seconds since the epoch; the run took `seconds`. `spent` is in US dollars, None where a price is
     unknown. `retries` are calls that were made again, `refusals` those that a server refused as too many. `choices` has
-    the skills of which there is a choice of models, `extras` the samples that gates took beyond their own.
+    the skills of which there is a choice of models, `extras` the samples that gates took beyond their own. `seed` is
+    the kernels', in hexadecimal digits, where it was used.
     """
 
     rootdir: Path
@@ -55,6 +58,7 @@ class RunData:
     choices: Mapping[Suite, Choice] = field(default_factory=dict)
     aa: Trials | None = None
     extras: Mapping[Gate, Sequence[Sample]] = field(default_factory=dict)
+    seed: str | None = None
 
 
 def document(run: RunData) -> dict[str, JSON]:
@@ -66,7 +70,7 @@ def document(run: RunData) -> dict[str, JSON]:
         "models": [_model(model, run) for model in run.models],
         "skills": [_skill(suite, run) for suite in suites],
         "samples": [
-            _sample(sample, run.outcomes[sample], run.rootdir)
+            sample_data(sample, run.outcomes[sample], run.rootdir)
             for suite in suites
             for result in run.results
             if result.gate.suite is suite
@@ -74,7 +78,9 @@ def document(run: RunData) -> dict[str, JSON]:
             if sample in run.outcomes
         ],
         "results": [
-            _result(result, run.rootdir) | {"aa": aa_data(run.aa.trial(result.gate) if run.aa else None)}
+            _result(result, run.rootdir)
+            | {"stages": rates_data(result, run.outcomes)}
+            | {"aa": aa_data(run.aa.trial(result.gate) if run.aa else None)}
             for result in run.results
         ],
     }
@@ -114,6 +120,7 @@ def _run(run: RunData) -> dict[str, JSON]:
         "spent": run.spent,
         "cost": _cost(run.outcomes.values()),
         "aa": family_data(run.aa),
+        "kernel_seed": run.seed,
     }
 
 
@@ -178,46 +185,6 @@ def _digest(suite: Suite) -> str:
         with contextlib.suppress(OSError):  # it was there when the run began
             digest.update((suite.skill.root / name).read_bytes())
     return digest.hexdigest()
-
-
-def _sample(sample: Sample, outcome: Outcome, rootdir: Path) -> dict[str, JSON]:
-    status = "measured" if outcome.measured else "error" if outcome.error is not None else "skipped"
-    return {
-        "skill": sample.suite.skill.name,
-        "case": sample.case.id,
-        "model": sample.model.name,
-        "arm": sample.arm,
-        "run": sample.run,
-        "status": status,
-        "hit": outcome.hit if outcome.measured else None,
-        "scores": [
-            {
-                "hit": bool(score.hit),
-                "evidence": str(score.evidence),
-                "expected": str(score.expected),
-                "scorer": str(score.scorer),
-            }
-            for score in outcome.scores
-        ],
-        "error": public_text(outcome.error, rootdir),
-        "skip": outcome.skip,
-        "reply": None if outcome.reply is None else _reply(outcome.reply, outcome),
-    }
-
-
-def _reply(reply: Reply, outcome: Outcome) -> dict[str, JSON]:
-    usage = reply.usage
-    return {
-        "text": reply.text,
-        "source": outcome.source,
-        "model": reply.model,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost": outcome.cost,
-        "latency": reply.latency if math.isfinite(reply.latency) else None,
-        "stop_reason": reply.stop_reason,
-        "truncated": reply.truncated,
-    }
 
 
 def _result(result: GateResult, rootdir: Path) -> dict[str, JSON]:

@@ -10,6 +10,7 @@ from pytest_upskill.errors import one_line
 from pytest_upskill.reports.against import against_notes
 from pytest_upskill.reports.choice import choice_lines
 from pytest_upskill.reports.health import health_lines
+from pytest_upskill.reports.stages import stage_lines
 from pytest_upskill.reports.table import Line, table
 from pytest_upskill.reports.words import counted, folded, wrapped
 from pytest_upskill.suite.findings import Finding
@@ -52,7 +53,7 @@ def summary(
         look: `-q` leaves the notes out, `-v` adds a line for each case.
         choices: which model to take, by skill.
     """
-    lines = [*table(results, look.width)]
+    lines = [*table(results, look.width), *stage_lines(results, outcomes, look.width)]
     if look.verbosity > 0:
         lines += _case_lines(results, outcomes, look.width)
     if look.verbosity >= 0:

@@ -179,6 +179,8 @@ class CaseFileNode(pytest.File):
                 item.sample = sample
                 # One set for all samples of a case: a set for each would cost more than the rest of it.
                 item.extra_keyword_matches = keywords
+                for mark in case.marks:
+                    item.add_marker(mark)
                 yield item
 
     def _gates(self, gates: tuple[Gate, ...]) -> Iterator[GateItem]:

@@ -18,7 +18,6 @@ from pytest_upskill.errors import ConfigError
 from pytest_upskill.reports import gate_text, junit
 from pytest_upskill.reports.plan import Plan
 from pytest_upskill.reports.results import RunData
-from pytest_upskill.scorers.isolate import Judges
 from pytest_upskill.session.answers import Answer, Place
 from pytest_upskill.session.baselines import Baselines
 from pytest_upskill.session.calling import Calling
@@ -31,6 +30,7 @@ from pytest_upskill.session.planning import Planner
 from pytest_upskill.session.prompts import prompt_of
 from pytest_upskill.session.recording import Recording
 from pytest_upskill.session.rounds import Looking, Rounds, without_gate
+from pytest_upskill.session.scoring import ScoringDesk
 from pytest_upskill.session.standing import Standing
 from pytest_upskill.suite.matrix import Gate, Sample, Suite
 from pytest_upskill.types import DEFAULT_CONCURRENCY, Outcome
@@ -69,16 +69,18 @@ class Controller:
         return Recording(self.config, self.library, self.requests, self.calling.recordings)
 
     @cached_property
+    def scoring(self) -> ScoringDesk:
+        return ScoringDesk(self.library)
+
+    @cached_property
     def baselines(self) -> Baselines:
         return Baselines(self.library)
 
     @cached_property
     def engine(self) -> Engine:
         def make_measurer() -> Measurer:
-            library = self.library
-            judges = Judges(secrets={model.api_key_env for model in library.models if model.api_key_env})
             means = self.calling.means(self.recording.unrecorded)
-            return Measurer(self.requests, means, library.registry.scorers, judges)
+            return Measurer(self.requests, means, self.scoring.scoring())
 
         stops_early = bool(self.config.getoption("maxfail", 0))
         window = (
@@ -117,6 +119,7 @@ class Controller:
             wanted = self.wanted()
             self.recording.check(wanted)
             self.baselines.check(self.selected_gates)
+            self.scoring.check()
             self.engine.select(wanted)
             self.engine.settle(self._undecided)
             self._total = len(wanted)
@@ -244,6 +247,7 @@ class Controller:
             extras=self.decisions.judging.extras.samples,
             choices=choices(results, self.outcomes, library),
             aa=self.decisions.against_itself.trials() if library.settings.aa else None,
+            seed=self.scoring.used_seed(self.outcomes.values()),
         )
 
     def suites(self) -> list[Suite]:

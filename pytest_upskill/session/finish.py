@@ -83,6 +83,9 @@ def summarise(controller: Controller, reporter: pytest.TerminalReporter, unwritt
     for line in [*controller.recording.lines, *controller.baselines.lines]:
         for text in [line.text] if line.text.startswith(" ") else wrapped(line.text, look.width, "", "  "):
             reporter.write_line(one_line(text), **line.markup)
+    seed = controller.scoring.used_seed(controller.outcomes.values())
+    if seed is not None:
+        reporter.write_line(f"kernels were drawn by --upskill-kernel-seed={seed}")
     tell_notices(controller, reporter)
     folder = controller.library.settings.report
     for sentence in unwritten:

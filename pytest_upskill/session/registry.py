@@ -13,6 +13,8 @@ from pytest_upskill import builtin
 from pytest_upskill.suite import SKILL_FILE
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pytest_upskill.protocols import Dialect, ProviderFactory, Scorer
     from pytest_upskill.types import JSON
 
@@ -69,6 +71,12 @@ class Registry:
     def scorers(self) -> dict[str, Scorer]:
         register: _Register[Scorer] = _Register("scorer")
         self._hook.pytest_upskill_scorers(register=register)
+        return register.entries
+
+    @cached_property
+    def executors(self) -> dict[str, Callable[[], Executor | None]]:
+        register: _Register[Callable[[], Executor | None]] = _Register("kernel executor")
+        self._hook.pytest_upskill_kernel_executors(register=register)
         return register.entries
 
     @cached_property

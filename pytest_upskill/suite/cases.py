@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from pytest_upskill.protocols import Scorer
 from pytest_upskill.suite import MOST_RUNS
-from pytest_upskill.suite.checks import BESIDE, BadCheck, Placed, checks_of
+from pytest_upskill.suite.checks import BESIDE, BadCheck, Placed, checks_of, demanded
 from pytest_upskill.suite.ids import ID_FORM, RESERVED_ID, is_id, make_id
 from pytest_upskill.suite.places import Key
 from pytest_upskill.suite.rules import nothing_to_check
@@ -148,7 +148,7 @@ class _Reader:
         if not placed and skip is None:
             raise self._source.error(keys, f"case '{name}' {nothing_to_check(self._scorers)}")
         self._validate(case, placed, keys)
-        return case
+        return demanded(case, self._source.path.parent, self._scorers)
 
     def _validate(self, case: Case, placed: list[Placed], keys: tuple[Key, ...]) -> None:
         context = ScoringContext(self._source.path.parent, case)

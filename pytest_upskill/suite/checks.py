@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import nearest
-from pytest_upskill.protocols import Scorer
+from pytest_upskill.protocols import DemandingScorer, Scorer
 from pytest_upskill.suite.places import Key
 from pytest_upskill.suite.schema import unknown_key
-from pytest_upskill.types import JSON, Check
+from pytest_upskill.types import JSON, Case, Check, ScoringContext
 
 if TYPE_CHECKING:
     from pytest_upskill.suite.cases import CaseModel, VerifierModel
@@ -56,6 +57,20 @@ def checks_of(case: CaseModel, scorers: Mapping[str, Scorer]) -> tuple[list[Plac
         keys = ("verifiers", place)
         placed.append(Placed(_from_verifier(verifier, keys, options), keys))
     return placed, None
+
+
+def demanded(case: Case, root: Path, scorers: Mapping[str, Scorer]) -> Case:
+    """Return a case whose checks are valid with what they ask of the reply's form and of the machine."""
+    asking = [
+        (scorer, check)
+        for check in case.checks
+        if isinstance(scorer := scorers[check.scorer], DemandingScorer)
+    ]
+    if not asking:
+        return case
+    briefs = [scorer.brief(check, ScoringContext(root, case)) for scorer, check in asking]
+    marks = dict.fromkeys(mark for scorer, check in asking for mark in scorer.marks(check))
+    return replace(case, brief="\n\n".join(filter(None, briefs)), marks=tuple(marks))
 
 
 def _options(case: CaseModel) -> dict[str, JSON]:

@@ -68,8 +68,9 @@ def _tag(text: str) -> str:
 
 
 def user_text(case: Case) -> str:
-    """Return the case's input and then its files, each in a fenced block that names it."""
-    return "\n\n".join([case.input, *(_fenced(name, text) for name, text in case.files.items())])
+    """Return the case's input, what its checks ask of the form, and its files, each in a fenced block that names it."""
+    brief = [case.brief] if case.brief else []
+    return "\n\n".join([case.input, *brief, *(_fenced(name, text) for name, text in case.files.items())])
 
 
 def build(case: Case, arm: Arm, block: str) -> Prompt:

@@ -11,6 +11,7 @@ from pytest_upskill.calls.claims import Claims
 from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, PromptOf, Requests
 from pytest_upskill.calls.retry import Policy
+from pytest_upskill.calls.scoring import Scoring
 from pytest_upskill.calls.store import Store
 from pytest_upskill.protocols import Provider, Scorer
 from pytest_upskill.suite.matrix import Gate, Sample, Suite, build
@@ -28,6 +29,7 @@ from pytest_upskill.types import (
     Request,
     Score,
     ScoringContext,
+    ScoringRun,
     Skill,
     Usage,
 )
@@ -119,6 +121,10 @@ class Fake:
         self.closed += 1
 
 
+def scoring(scorers: Mapping[str, Scorer]) -> Scoring:
+    return Scoring(scorers, NoChildren(), ScoringRun(Path(), b"seed"))
+
+
 def measurer(
     provider: Provider | Mapping[str, Provider],
     *,
@@ -134,7 +140,7 @@ def measurer(
     requests = Requests(prompt, providers)
     claims = Claims(store.path.parent) if store is not None else None
     means = Means(providers, Setting(mode, policy=policy), store, claims, budget=budget)
-    return Measurer(requests, means, scorers or {"has": Has()}, NoChildren())
+    return Measurer(requests, means, scoring(scorers or {"has": Has()}))
 
 
 async def measured(measurer: Measurer, *wanted: Sample) -> list[Outcome]:

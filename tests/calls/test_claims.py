@@ -24,7 +24,7 @@ from pytest_upskill.calls.means import Means, Setting
 from pytest_upskill.calls.measure import Measurer, Requests
 from pytest_upskill.calls.store import Store
 from pytest_upskill.types import Outcome, Reply
-from tests.calls.fakes import MODEL, Fake, Has, NoChildren, case, gate, prompt_of, suite
+from tests.calls.fakes import MODEL, Fake, Has, case, gate, prompt_of, scoring, suite
 
 KEY, OTHER = (hashlib.sha256(name).digest() for name in (b"one", b"other"))
 # Each line it reads is a claim to take or to release; it answers with what it got.
@@ -296,7 +296,7 @@ def test_a_run_says_that_it_waits_for_another_and_in_the_end_makes_the_call_itse
     async def use() -> list[Outcome]:
         store, claims = Store(tmp_path), Claims(tmp_path)
         means = Means({"m": provider}, Setting(notice=said.append), store, claims)
-        made = Measurer(requests, means, {"has": Has()}, NoChildren())
+        made = Measurer(requests, means, scoring({"has": Has()}))
         assert means.words() == ""
         waiting = [asyncio.ensure_future(made.measure(sample)) for sample in (first, second)]
         await asyncio.sleep(0.1)

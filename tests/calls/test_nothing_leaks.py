@@ -20,7 +20,7 @@ from pytest_upskill.calls.store import Store
 from pytest_upskill.errors import CallError
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Price, Reply, Request, Usage
-from tests.calls.fakes import MODEL, Fake, Has, NoChildren, prompt_of, samples
+from tests.calls.fakes import MODEL, Fake, Has, prompt_of, samples, scoring
 
 # No pause of a limit is drawn here, so that no example takes long.
 EVENTS = (
@@ -67,7 +67,7 @@ def made(provider: Fake, folder: Path, budget: Budget) -> tuple[Measurer, Means]
     providers = {"m": provider}
     policy = Policy(attempts=3, base=0.001, cap=0.001)
     means = Means(providers, Setting(policy=policy), Store(folder), Claims(folder), budget=budget)
-    return Measurer(Requests(prompt_of, providers), means, {"has": Has()}, NoChildren()), means
+    return Measurer(Requests(prompt_of, providers), means, scoring({"has": Has()})), means
 
 
 async def measured(measurer: Measurer, wanted: list[Sample], cancelled: set[int]) -> int:

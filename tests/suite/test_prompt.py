@@ -117,3 +117,10 @@ def test_our_own_words_and_short_lines_are_no_leak() -> None:
     own = case()
     body = telling_lines(f"{BASE}\n# Title\n```toml\n")
     assert leaked_line(build(own, WITHOUT, ""), body, own) is None
+
+
+def test_what_the_checks_ask_of_the_form_follows_the_input_in_every_arm() -> None:
+    one = Case("a", "Do it.", CHECKS, files={"n.txt": "x\n"}, brief="Reply with one block.")
+    block = skill_block(skill())
+    assert user_text(one) == "Do it.\n\nReply with one block.\n\n```n.txt\nx\n```"
+    assert build(one, WITH, block).user == build(one, WITHOUT, block).user

@@ -1,0 +1,180 @@
+"""The CUDA devices of this machine, and who may use one: nobody else, as long as it is held."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_upskill.errors import ScorerError
+from pytest_upskill.kernels.data import Device
+from pytest_upskill.kernels.launcher.client import START_LIMIT
+from pytest_upskill.kernels.launcher.process import LauncherProcess
+from pytest_upskill.kernels.launcher.wire import Fault, unpack_device
+
+if TYPE_CHECKING:
+    from pytest_upskill.kernels.sandbox import Sandbox
+
+# One for all users of the machine: a device does not care whose job it is.
+LOCKS = Path("/tmp/pytest-upskill-locks")  # noqa: S108 - see _opened for what that asks
+DRIVER_MODULE = Path("/proc/driver/nvidia/version")
+_PAUSE = 0.05
+
+
+@dataclass(slots=True)
+class Lock:
+    """A device that is held: the descriptor of its lock, and how many launchers have it too."""
+
+    descriptor: int
+    users: int = 0
+
+
+def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> list[Device]:
+    """Return the devices of this machine, none where there is no driver. A process of its own looks.
+
+    Raises:
+        ScorerError: there is a driver, and it does not work.
+    """
+    process = LauncherProcess(sandbox, driver)
+    try:
+        answer, _ = process.ask({"op": "describe"}, limit=START_LIMIT)
+    except Fault as fault:
+        raise ScorerError(
+            f"the CUDA devices of this machine cannot be told: {fault}; see whether nvidia-smi works"
+        ) from None
+    finally:
+        process.close()
+    found = [unpack_device(fields) for fields in answer["devices"]]
+    # The library tells the version of CUDA alone, and one CUDA has had many drivers of different speeds.
+    module = _driver_module()
+    return [replace(each, driver=f"{module}, CUDA {each.driver}") if module else each for each in found]
+
+
+def _driver_module() -> str:
+    """Return the version of the kernel's driver, empty where it is not told."""
+    try:
+        text = DRIVER_MODULE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    match = re.search(r"\b\d{3,4}\.\d+(?:\.\d+)?\b", text)
+    return match.group() if match else ""
+
+
+@contextmanager
+def hold(device: Device, wait: float, folder: Path = LOCKS) -> Iterator[Lock]:
+    """Hold a device: no other process and no other thread on this machine does at the same time.
+
+    Args:
+        device: the one to hold.
+        wait: seconds to wait for it.
+        folder: where the locks lie.
+
+    Raises:
+        ScorerError: somebody has it for longer, or its lock cannot be used.
+    """
+    deadline = time.monotonic() + wait
+    path = folder / f"{device.uuid}.lock"
+    while True:
+        descriptor = _opened(path)
+        try:
+            _wait_for(descriptor, deadline, device, wait)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if _is_still(path, descriptor):
+            break
+        # Somebody has cleaned the folder meanwhile: this file is nobody's lock any more.
+        os.close(descriptor)
+    lock = Lock(descriptor)
+    try:
+        _sign(descriptor)
+        yield lock
+    finally:
+        _let_go(lock)
+
+
+def _wait_for(descriptor: int, deadline: float, device: Device, wait: float) -> None:
+    import fcntl
+
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise ScorerError(
+                    f"device {device.index} ({device.name}) was in use for all of {wait:g} s by {_holder(descriptor)}; "
+                    "wait for its end, or end it"
+                ) from None
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _let_go(lock: Lock) -> None:
+    import fcntl
+
+    # Another process that was forked meanwhile may have the descriptor too: closing it would not be enough. But
+    # where a launcher outlived its end, the lock stays with it.
+    if not lock.users:
+        with suppress(OSError):
+            os.ftruncate(lock.descriptor, 0)
+            fcntl.flock(lock.descriptor, fcntl.LOCK_UN)
+    os.close(lock.descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of a lock file that others can use as well, whoever made it."""
+    try:
+        _make_folder(path.parent)
+        descriptor = _open(path)
+    except OSError as error:
+        raise ScorerError(f"the lock of a device cannot be used: {error}; remove what is there") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ScorerError(f"the lock of a device cannot be used: {path} is no file; remove it")
+    return descriptor
+
+
+def _make_folder(folder: Path) -> None:
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        # As in /tmp itself, anybody may add a file and nobody may remove another's. The mask must not count.
+        folder.chmod(0o1777)
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise NotADirectoryError(f"{folder} is no folder")
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    for _ in range(10):
+        # Not both in one: in a folder for all, the kernel may refuse to create what another user has made.
+        with suppress(FileNotFoundError):
+            return os.open(path, flags)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+            os.fchmod(descriptor, 0o666)
+            return descriptor
+    raise FileNotFoundError(f"{path} comes and goes")
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _sign(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+
+
+def _holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 32, 0).strip()
+    return f"process {int(text)}" if text.isdigit() else "another process"

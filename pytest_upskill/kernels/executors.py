@@ -1,0 +1,42 @@
+"""Where jobs are executed: on this machine, each of its devices by one thread, or wherever an executor takes them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+from pytest_upskill.kernels.data import Job
+from pytest_upskill.kernels.execute import Executed, execute
+from pytest_upskill.kernels.judge import JudgePool
+
+
+class Local:
+    """This machine. Jobs wait for their turn here, and for those of other processes at the device's lock."""
+
+    def __init__(self, devices: int) -> None:
+        self._judges = JudgePool()
+        self._threads = ThreadPoolExecutor(devices, thread_name_prefix="upskill-device")
+
+    def submit(self, job: Job) -> Future[Executed]:
+        """Execute a job when its turn comes."""
+        return self._threads.submit(execute, job, self._judges)
+
+    def close(self) -> None:
+        """End what is executed, and the processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._judges.close()
+        self._threads.shutdown(wait=True)
+
+
+class Elsewhere:
+    """An executor that somebody registered."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, job: Job) -> Future[Executed]:
+        """Hand a job over: a function of this package and plain data, and plain data comes back."""
+        return self._executor.submit(execute, job)
+
+    def close(self) -> None:
+        """Cancel what has not begun."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,118 @@
+"""What `ptxas -v` prints of a kernel, held against what the cubin says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_upskill.errors import ScorerError
+from pytest_upskill.kernels.data import Facts
+from pytest_upskill.kernels.elf import Cubin, Entry
+
+_ENTRY = re.compile(r"ptxas info\s*: Compiling entry function '(.*)' for 'sm_\w+'")
+_FUNCTION = re.compile(r"ptxas info\s*: Function properties for (.*)")
+_FRAME = re.compile(r"\s+(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_USED = re.compile(r"ptxas info\s*: Used (\d+) registers(.*)")
+_CUMULATIVE = re.compile(r"(\d+) bytes cumulative stack size")
+_SHARED = re.compile(r"(\d+)(?:\+\d+)? bytes smem")
+_GLOBALS = re.compile(r"ptxas info\s*: (\d+) bytes gmem.*")
+# Since sm_90 the section of a block's shared memory begins with as many bytes of the system's.
+_SYSTEM_SHARED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ptxas says of one kernel and the functions that it calls, in bytes.
+
+    `frame` is the kernel's own; `stack` is that with all calls, and where ptxas cannot tell (recursion), with one
+    call of each function. The spills are those of all functions.
+    """
+
+    registers: int = 0
+    frame: int = 0
+    stack: int = 0
+    spill_stores: int = 0
+    spill_loads: int = 0
+    shared: int = 0
+    globals_: int = 0
+
+
+def read_report(printed: str, entry: str) -> Report:
+    """Return what is said of the kernel `entry`; zeros where nothing is."""
+    lines = printed.splitlines()
+    frames = list(_frames(lines))
+    used = _used(lines, entry)
+    own = max((frame[1] for frame in frames if frame[0] == entry), default=0)
+    return Report(
+        registers=int(used[1]) if used else 0,
+        frame=own,
+        stack=_first(_CUMULATIVE, used[2] if used else "") or sum(frame[1] for frame in frames),
+        spill_stores=sum(frame[2] for frame in frames),
+        spill_loads=sum(frame[3] for frame in frames),
+        shared=_first(_SHARED, used[2] if used else ""),
+        globals_=max((int(match[1]) for match in map(_GLOBALS.fullmatch, lines) if match), default=0),
+    )
+
+
+def _frames(lines: list[str]) -> Iterator[tuple[str, int, int, int]]:
+    name = ""
+    for line in lines:
+        if match := _FUNCTION.fullmatch(line):
+            name = match[1]
+        elif match := _FRAME.fullmatch(line):
+            yield name, int(match[1]), int(match[2]), int(match[3])
+
+
+def _used(lines: list[str], entry: str) -> re.Match[str] | None:
+    name = ""
+    for line in lines:
+        if match := _ENTRY.fullmatch(line):
+            name = match[1]
+        elif name == entry and (match := _USED.fullmatch(line)):
+            return match
+    return None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.search(text)
+    return int(match[1]) if match else 0
+
+
+def gather(cubin: Cubin, printed: str, arch: str, entry: str) -> Facts:
+    """Return the facts of a kernel from the cubin and from what ptxas printed when it made it.
+
+    Raises:
+        ScorerError: the two disagree.
+    """
+    report = read_report(printed, entry)
+    of_entry = next((each for each in cubin.entries if each.name == entry), Entry(entry, (), 0, 0, 0, 0))
+    _compare("bytes of global variables", cubin.globals_, report.globals_)
+    _compare("the registers", of_entry.registers, report.registers)
+    _compare("the stack frame", of_entry.frame, report.frame)
+    if of_entry.shared != report.shared + _SYSTEM_SHARED:
+        _compare("the static shared memory", of_entry.shared, report.shared)
+    _compare("the architecture", cubin.sm, int("".join(filter(str.isdigit, arch))))
+    return Facts(
+        arch=arch,
+        entries=tuple(each.name for each in cubin.entries),
+        parameters=of_entry.parameters,
+        registers=report.registers,
+        stack=max(report.stack, of_entry.frame),
+        spill_stores=report.spill_stores,
+        spill_loads=report.spill_loads,
+        shared=report.shared,
+        constant=cubin.constant,
+        globals_=cubin.globals_,
+        externs=cubin.externs,
+        managed=cubin.managed,
+        textures=cubin.textures,
+    )
+
+
+def _compare(what: str, in_cubin: int, printed: int) -> None:
+    if in_cubin != printed:
+        raise ScorerError(
+            f"ptxas and the cubin that it made disagree on {what} ({printed} and {in_cubin}); "
+            "this CUDA toolkit prints what pytest-upskill cannot read: install 'pytest-upskill[cuda]'"
+        )

@@ -1,0 +1,141 @@
+"""A filter of system calls: what neither namespaces nor Landlock close, as a program for the kernel."""
+
+from __future__ import annotations
+
+import errno
+import struct
+import sys
+from collections.abc import Iterable
+
+from pytest_upskill.kernels.sandbox.syscalls import MACHINES, number
+
+# linux/filter.h and linux/seccomp.h: classic BPF over `struct seccomp_data`.
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_AT_NUMBER, _AT_MACHINE, _AT_ARGUMENTS = 0, 4, 16
+_ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+# On x86_64 the x32 calls share the machine's mark and have this bit set.
+_X32 = 0x40000000
+
+# CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET: in a user namespace of its own a process has all capabilities, and
+# so reaches far more of the kernel.
+_NEW_NAMESPACES = 0x7E020000
+_AF_UNIX = 1
+_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
+# A process that cannot be dumped hides its files from the watch; one without a death signal outlives its supervisor.
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
+
+_NEVER = (
+    # Other processes.
+    "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise",
+    "process_mrelease", "migrate_pages", "move_pages",
+    # Mounts, namespaces, and files that are reached without a path.
+    "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "move_mount", "fsopen", "fsconfig", "fsmount",
+    "fspick", "open_tree", "mount_setattr", "open_by_handle_at", "name_to_handle_at", "fanotify_init", "quotactl",
+    "quotactl_fd", "swapon", "swapoff", "acct",
+    # The user's keys, and what the kernel says of itself.
+    "add_key", "request_key", "keyctl", "syslog", "bpf", "perf_event_open", "userfaultfd",
+    # io_uring does what a filter of system calls refuses.
+    "io_uring_setup", "io_uring_enter", "io_uring_register",
+    # Memory that belongs to no process, so that no limit counts it.
+    "shmget", "semget", "msgget", "mq_open", "memfd_secret",
+    # The machine.
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "iopl", "ioperm",
+    "modify_ldt", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
+    "vhangup",
+)  # fmt: skip
+# Landlock does not know of these: they change files anywhere that belong to the user.
+_BESIDE_LANDLOCK = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
+    "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr",
+    "fremovexattr", "removexattrat", "file_setattr", "truncate", "setpriority", "ioprio_set",
+)  # fmt: skip
+# With another process' id these slow or end it where it belongs to the same user.
+_OF_ITSELF = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+_SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
+
+
+def known(machine: str) -> bool:
+    """Return whether there is a filter for this machine (`platform.machine()`)."""
+    # The numbers are those of a 64-bit process of either machine in little-endian order.
+    return machine in MACHINES and sys.byteorder == "little" and sys.maxsize > 2**32
+
+
+def program(machine: str, *, landlock: bool, signals: bool = True, devices: bool = False) -> bytes:
+    """Return the filter as `struct sock_filter`s.
+
+    Args:
+        machine: `x86_64` or `aarch64`.
+        landlock: no namespace parts the command from the user's files and processes.
+        signals: False where nothing else keeps it from signalling the user's other processes.
+        devices: a driver's library runs in it.
+    """
+    rules = _Rules(machine)
+    rules.refuse(_NEVER)
+    # With ENOSYS the C library falls back to clone, whose flags a filter can see.
+    rules.refuse(("clone3",), errno.ENOSYS)
+    rules.refuse(("socket",), errno.EAFNOSUPPORT)
+    rules.where("socketpair", 0, (_AF_UNIX,), errno.EAFNOSUPPORT, but=True)
+    rules.bits("clone", 0, _NEW_NAMESPACES)
+    rules.where("ioctl", 1, (_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
+    rules.where("prctl", 0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))
+    if not devices:
+        # Files without a name in no folder of ours: neither the disk's limit nor that of memory counts them.
+        rules.refuse(("memfd_create",))
+    if landlock:
+        rules.refuse(_BESIDE_LANDLOCK)
+        for name in _OF_ITSELF:
+            rules.where(name, 0, (0,), but=True)
+    if not signals:
+        rules.refuse(_SIGNALS)
+        rules.where("fcntl", 1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX))
+    return rules.done()
+
+
+class _Rules:
+    def __init__(self, machine: str) -> None:
+        self._machine = machine
+        self._code = [
+            _step(_LOAD, _AT_MACHINE),
+            _step(_EQUAL, MACHINES[machine], 1, 0),
+            _step(_RETURN, _KILL),
+            _step(_LOAD, _AT_NUMBER),
+            _step(_AT_LEAST, _X32, 0, 1),
+            _step(_RETURN, _ERROR | errno.ENOSYS),
+        ]
+
+    def refuse(self, names: Iterable[str], error: int = errno.EPERM) -> None:
+        for name in names:
+            call = number(name, self._machine)
+            if call is not None:
+                self._code += [_step(_EQUAL, call, 0, 1), _step(_RETURN, _ERROR | error)]
+
+    def where(
+        self, name: str, index: int, values: Iterable[int], error: int = errno.EPERM, *, but: bool = False
+    ) -> None:
+        """Refuse a call whose argument is one of the values, or with `but` one whose argument is none of them."""
+        found, other = (_ALLOW, _ERROR | error) if but else (_ERROR | error, _ALLOW)
+        tests = [step for value in values for step in (_step(_EQUAL, value, 0, 1), _step(_RETURN, found))]
+        self._about(name, index, [*tests, _step(_RETURN, other)])
+
+    def bits(self, name: str, index: int, mask: int) -> None:
+        self._about(name, index, [_step(_ANY_BIT, mask, 0, 1), _refusal(), _step(_RETURN, _ALLOW)])
+
+    def _about(self, name: str, index: int, tests: list[bytes]) -> None:
+        call = number(name, self._machine)
+        if call is None:
+            return
+        # The arguments looked at are ints to the kernel, which ignores their upper halves: so does the filter.
+        steps = [_step(_LOAD, _AT_ARGUMENTS + 8 * index), *tests]
+        self._code += [_step(_EQUAL, call, 0, len(steps)), *steps]
+
+    def done(self) -> bytes:
+        return b"".join([*self._code, _step(_RETURN, _ALLOW)])
+
+
+def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    return struct.pack("<HBBI", code, then, otherwise, value)
+
+
+def _refusal() -> bytes:
+    return _step(_RETURN, _ERROR | errno.EPERM)

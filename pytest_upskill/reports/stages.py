@@ -1,0 +1,80 @@
+"""The stages of checks that have several: the table on the terminal, and what results.json and JUnit say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_upskill.errors import one_line
+from pytest_upskill.reports.table import Line, Shape, laid_out
+from pytest_upskill.suite.matrix import Sample
+from pytest_upskill.types import JSON, Outcome, Stage
+from pytest_upskill.verdicts.result import GateResult
+from pytest_upskill.verdicts.stages import Rate, StageRates, stage_rates
+
+_SHAPE = Shape(("kernels of", "model", "stage", "without", "with"), ("kernels of", "model", "stage"))
+# What is shown of a run that went well; the others are in results.json.
+_SHOWN = ("compile", "correct", "robust", "fast")
+
+
+def stage_lines(
+    results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome], width: int
+) -> Iterator[Line]:
+    """Yield a table with a row for each stage of each skill and model that has some."""
+    rows = [
+        _cells(result, rates)
+        for result in results
+        for rates in stage_rates(result.gate, outcomes)
+        if rates.name in _SHOWN or rates.name.startswith("fast_")
+    ]
+    if rows:
+        yield Line("")
+        yield from laid_out(rows, _SHAPE, width)
+
+
+def _cells(result: GateResult, rates: StageRates) -> dict[str, str]:
+    return {
+        "kernels of": one_line(result.gate.suite.skill.name),
+        "model": one_line(result.gate.model.name),
+        "stage": rates.name,
+        "without": _share(rates.without),
+        "with": _share(rates.with_),
+    }
+
+
+def _share(rate: Rate) -> str:
+    return f"{rate.passed}/{rate.of}" if rate.of else "-"
+
+
+def stage_data(stages: Sequence[Stage]) -> list[JSON]:
+    """Return what results.json says of the stages of a sample."""
+    return [
+        {
+            "name": stage.name,
+            "outcome": stage.outcome,
+            "evidence": stage.evidence,
+            "seconds": round(stage.seconds, 6),
+            "figures": dict(stage.figures),
+        }
+        for stage in stages
+    ]
+
+
+def rates_data(result: GateResult, outcomes: Mapping[Sample, Outcome]) -> list[JSON]:
+    """Return what results.json says of the stages of a gate's samples: passed and all, by arm."""
+    return [
+        {
+            "stage": rates.name,
+            "without": [rates.without.passed, rates.without.of],
+            "with": [rates.with_.passed, rates.with_.of],
+        }
+        for rates in stage_rates(result.gate, outcomes)
+    ]
+
+
+def stage_properties(stages: Sequence[Stage]) -> Iterator[tuple[str, object]]:
+    """Yield the rows of a JUnit testcase: the outcome of each stage that was reached, and its figures."""
+    for stage in stages:
+        if stage.outcome != "skipped":
+            yield f"stage.{stage.name}", stage.outcome
+        for name, value in stage.figures.items():
+            yield f"stage.{stage.name}.{name}", f"{value:.6g}"

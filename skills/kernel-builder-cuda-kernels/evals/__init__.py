@@ -1,0 +1,1 @@
+"""What judges the replies to this skill's cases; no model sees it."""

@@ -1,0 +1,131 @@
+"""What a program in the sandbox cannot reach, by level and user; each attack is first shown to work outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.sandbox.boxes import KEY, NOBODY
+from tests.kernels.sandbox.conftest import Box
+
+SECRET = "the-secret-of-this-test"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What there is to attack, all of it open to both users unless a wall stands before it."""
+
+    home: Path
+    store: Path
+    tcp: int
+    udp: int
+    abstract: str
+    local: Path
+    victim: int
+
+
+@pytest.fixture(scope="module", name="targets")
+def _targets(any_box: Box, open_folder: Path) -> Iterator[Targets]:
+    name = f"{any_box.level}-{any_box.user.name}".replace(" ", "-")
+    folder = open_folder / name
+    home, store = folder / "home", folder / "store"
+    for place in (folder, home, store):
+        place.mkdir(parents=True)
+    (home / "secret.h").write_text(f"#error {SECRET}\n", encoding="ascii")
+    (store / "verdicts").write_text("true\n", encoding="ascii")
+    if any_box.user.process:
+        for place in (home, store, home / "secret.h", store / "verdicts"):
+            os.chown(place, NOBODY, NOBODY)
+    with (
+        socket.socket() as tcp,
+        socket.socket(type=socket.SOCK_DGRAM) as udp,
+        _local() as abstract,
+        _local() as local,
+    ):
+        for one in (tcp, udp):
+            one.bind(("127.0.0.1", 0))
+        abstract.bind(f"\0upskill-{name}-{os.getpid()}")
+        local.bind(str(folder / "socket"))
+        (folder / "socket").chmod(0o777)
+        for one in (tcp, abstract, local):
+            one.listen(100)
+        with _victim(any_box) as victim:
+            words = f"upskill-{name}-{os.getpid()}"
+            ports = tcp.getsockname()[1], udp.getsockname()[1]
+            yield Targets(home, store, *ports, words, folder / "socket", victim.pid)
+            victim.kill()
+    shutil.rmtree(folder)
+
+
+def _local() -> socket.socket:
+    return socket.socket(socket.AF_UNIX)
+
+
+def _victim(box: Box) -> subprocess.Popen[bytes]:
+    user = NOBODY if box.user.process else None
+    return subprocess.Popen(["sleep", "60"], user=user, group=user, env={KEY: "secret"})
+
+
+ATTACKS = {
+    "reads a file of the home": "read:{home}/secret.h",
+    "lists the home": "list:{home}",
+    "reads the verdicts": "read:{store}/verdicts",
+    "writes into the store": "write:{store}/new",
+    "writes to the verdicts": "write:{store}/verdicts",
+    "links the verdicts into its own folder": "link:{store}/verdicts",
+    "changes the mode of the verdicts": "mode:{store}/verdicts",
+    "changes the time of the verdicts": "age:{store}/verdicts",
+    "connects by TCP": "tcp:{tcp}",
+    "sends by UDP": "udp:{udp}",
+    "connects to an abstract socket": "abstract:{abstract}",
+    "connects to a socket in the file system": "local:{local}",
+    "talks to the kernel by netlink": "netlink",
+    "signals another process of the user": "signal:{victim}",
+    "signals its parent": "signal:{parent}",
+    "reads the environment of another process": "environ:{victim}",
+    "reads the environment of its parent": "environ:{parent}",
+    "opens the memory of another process": "mem:{victim}",
+    "traces another process": "trace:{victim}",
+    "changes the limits of another process": "starve:{victim}",
+    "slows another process": "slow:{victim}",
+    "becomes root of a user namespace": "user",
+    "becomes root of a user namespace by clone": "userclone",
+    "sets up io_uring": "ring",
+    "reads the user's keyring": "keys",
+    "takes a file that no folder holds": "memfd",
+    "takes memory that no process holds": "shared",
+    "hides from its watch": "hide",
+    # Last, for it leaves nothing to attack.
+    "empties the verdicts by opening them": "empty:{store}/verdicts",
+    "empties the verdicts by their name": "truncate:{store}/verdicts",
+    "deletes the verdicts": "unlink:{store}/verdicts",
+}
+
+
+@pytest.fixture(scope="module", name="told")
+def _told(any_box: Box, targets: Targets) -> tuple[dict[str, bool], dict[str, bool]]:
+    """What worked in the sandbox, and then without it; a program is started once for all of them."""
+    words = tuple(word.format(**vars(targets), parent=any_box.user.pid) for word in ATTACKS.values())
+    inside, outside = any_box.attack(*words), any_box.without.attack(*words)
+    return _answers(inside.stdout), _answers(outside.stdout)
+
+
+def _answers(text: str) -> dict[str, bool]:
+    said = [line.rpartition(" ")[2] == "yes" for line in text.splitlines()]
+    return dict(zip(ATTACKS, said, strict=True))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_attack_that_works_outside_works_inside(
+    attack: str, told: tuple[dict[str, bool], dict[str, bool]]
+) -> None:
+    inside, outside = told
+    assert outside[attack]
+    assert not inside[attack]

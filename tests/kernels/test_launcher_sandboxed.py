@@ -1,0 +1,73 @@
+"""The launcher does its work in every sandbox, and leaves nothing behind there."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_upskill.errors import ScorerError
+from pytest_upskill.kernels.devices import devices, hold
+from pytest_upskill.kernels.launcher import Fault, Launcher
+from pytest_upskill.kernels.sandbox import Sandbox
+from tests.kernels.emulated import build
+from tests.kernels.emulated.machine import needs, values
+from tests.kernels.sandbox.driver import kind_of
+from tests.kernels.test_launcher import ACT, INPUT, act, ready
+
+
+@pytest.fixture(params=["bubblewrap", "landlock", "none"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    needs()
+    kind = kind_of(request.param)
+    if isinstance(kind, str):
+        pytest.skip(kind)
+    with Sandbox(kind) as sandbox:
+        yield sandbox
+
+
+def test_a_launcher_works_holds_the_device_and_ends(sandbox: Sandbox, tmp_path: Path) -> None:
+    driver = build.driver("ba" * 16)
+    (device,) = devices(sandbox, driver)
+    with hold(device, 0, tmp_path) as lock:
+        with Launcher(device, sandbox, driver, lock, limit=30.0) as launcher:
+            ready(launcher, build.image(ACT, "", "act"))
+            called = launcher.call(act("COPY", flush=True))
+            assert list(values(called.outputs[0])) == INPUT
+            assert lock.users == 1
+            assert still_there(driver) != []
+        assert lock.users == 0
+    with hold(device, 0, tmp_path):
+        assert still_there(driver) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("ABORT", "ended: the launcher was ended by SIGABRT"), ("FOR_EVER", "timeout: no answer within 1 s")],
+)
+def test_a_kernel_that_fails_or_never_ends_leaves_nothing_behind(
+    sandbox: Sandbox, what: str, words: str
+) -> None:
+    driver = build.driver("ba" * 16)
+    (device,) = devices(sandbox, driver)
+    with Launcher(device, sandbox, driver, limit=1.0) as launcher:
+        ready(launcher, build.image(ACT, "", "act"))
+        with pytest.raises(Fault) as caught:
+            launcher.call(act(what))
+        assert str(caught.value) == words
+        assert still_there(driver) == []
+
+
+def test_a_sandbox_that_cannot_start_anything_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(ScorerError, match=r"the sandbox cannot show .* it is not there"):
+        devices(sandbox, tmp_path / "nowhere" / "libcuda.so.1")
+
+
+def still_there(driver: Path) -> list[str]:
+    """Return the processes that have this driver in their command line."""
+    listed = subprocess.run(
+        ["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True, timeout=30
+    )
+    return [line for line in listed.stdout.splitlines() if str(driver) in line]
