@@ -35,13 +35,10 @@ def pytest_upskill_providers(register: Callable[[str, ProviderFactory], None]) -
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_upskill_scorers(register: Callable[[str, Scorer], None]) -> None:
-    from pytest_upskill.scorers.builtin import builtin_scorers
+    from pytest_upskill.shipped import shipped_scorers
 
-    for name, scorer in builtin_scorers().items():
+    for name, scorer in shipped_scorers().items():
         register(name, scorer)
-    from pytest_upskill.kernels.scorer import Kernel
-
-    register("kernel", Kernel())
 
 
 @pytest.hookimpl(tryfirst=True)

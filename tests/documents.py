@@ -110,4 +110,5 @@ def _parts(shown: tuple[str, ...]) -> list[list[str]]:
 
 def _masked(line: str) -> str:
     line = re.sub(r"\d+\.\d+s\b", "0.0s", line.rstrip())
+    line = re.sub(r" +\d+\.\d+ s\b", " 0.0 s", line)
     return re.sub(r"^=+ (.*?) =+$", r"= \1 =", line)

@@ -21,7 +21,7 @@ from pytest_upskill.kernels.toolchain import find_toolchain
 from tests.kernels.emulated import build
 
 SECTIONS = ["versions", "compiler", "sandbox", "torch", "gpu", "folders", "kernels"]
-H100 = Device(0, "NVIDIA H100 80GB HBM3", "GPU-1", (9, 0), 80 * 2**30, 50 * 2**20, "580.65.06")
+H100 = Device(0, "NVIDIA H100 80GB HBM3", "GPU-1", (9, 0), 80 * 2**30, 50 * 2**20, "13.0")
 
 
 def compiles() -> bool:
@@ -186,7 +186,7 @@ def test_a_gpu_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "devices", lambda sandbox: [H100])
     assert lines(doctor._gpus()) == [
         "  ok  GPU 0            NVIDIA H100 80GB HBM3, compute capability 9.0, 80 GiB, L2",
-        "                       50 MiB, driver 580.65.06",
+        "                       50 MiB, driver 13.0",
     ]
 
 

@@ -168,7 +168,7 @@ def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: pytest-upskill [-h] {lint,cache} ...")
+    assert capsys.readouterr().err.startswith("usage: pytest-upskill [-h] {lint,cache,doctor,kernel} ...")
 
 
 def test_a_terminal_that_knows_only_ascii_gets_all_lines(root: Path) -> None:

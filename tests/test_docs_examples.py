@@ -14,7 +14,7 @@ import pytest
 from pytest_upskill import hookspecs
 from pytest_upskill.config import load_config
 from pytest_upskill.options import OPTIONS
-from pytest_upskill.scorers.builtin import builtin_scorers
+from pytest_upskill.shipped import shipped_scorers
 from pytest_upskill.suite.dialects.native import Native
 from tests.documents import PAGES, ROOT, blocks, links, page, steps
 
@@ -59,8 +59,9 @@ def test_every_json_example_is_read_by_the_loader(name: str, tmp_path: Path) -> 
         folder.mkdir()
         (folder / "SKILL.md").write_text("---\nname: s\ndescription: d\n---\nText\n")
         (folder / "checks.py").write_text("def greets(reply, case): return True\n")
+        (folder / "rmsnorm.py").write_text("def reference(x, w, eps): return x\n")
         (folder / "skill_meta.json").write_text(json.dumps(as_cases(json.loads(block.text))))
-        assert Native().read(folder / "skill_meta.json", builtin_scorers()).cases, f"line {block.line}"
+        assert Native().read(folder / "skill_meta.json", shipped_scorers()).cases, f"line {block.line}"
 
 
 def as_cases(data: Any) -> Any:
@@ -95,7 +96,7 @@ def test_every_flag_of_a_page_exists(name: str) -> None:
 
 
 def test_every_check_is_described() -> None:
-    for key in builtin_scorers():
+    for key in shipped_scorers():
         assert f"| `{key}` |" in page("docs/writing-cases.md")
 
 

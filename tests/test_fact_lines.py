@@ -15,8 +15,8 @@ from pytest_upskill.calls.measure import Measurer, Requests
 from pytest_upskill.calls.scoring import Scoring
 from pytest_upskill.providers.reader import Reader
 from pytest_upskill.reports.gate_text import failure
-from pytest_upskill.scorers.builtin import builtin_scorers
 from pytest_upskill.scorers.isolate import Judges
+from pytest_upskill.shipped import shipped_scorers
 from pytest_upskill.suite.dialects.native import Native
 from pytest_upskill.suite.loading import load_suite
 from pytest_upskill.suite.matrix import Gate, Sample, Suite, build
@@ -47,7 +47,7 @@ async def measured(gate: Gate) -> dict[Sample, Outcome]:
     measurer = Measurer(
         Requests(prompt_of, providers),
         means,
-        Scoring(builtin_scorers(), Judges(), ScoringRun(Path(), b"seed")),
+        Scoring(shipped_scorers(), Judges(), ScoringRun(Path(), b"seed")),
     )
     try:
         return {sample: await measurer.measure(sample) for sample in gate.samples}
@@ -56,7 +56,7 @@ async def measured(gate: Gate) -> dict[Sample, Outcome]:
 
 
 def judged(root: Path) -> tuple[GateResult, dict[Sample, Outcome]]:
-    suite = load_suite(root, [Native()], builtin_scorers())
+    suite = load_suite(root, [Native()], shipped_scorers())
     (gate,) = build(suite, [READER], {"reader": 1}).gates
     outcomes = asyncio.run(measured(gate))
     return evaluate(gate, outcomes, ALL, deterministic=True), outcomes
@@ -71,7 +71,7 @@ def test_the_gate_is_red_without_a_fact_and_only_then(root: Path, tmp_path: Path
     begin = lines.index("---", 1) + 1
     facts = {
         (case.id, str(fact))
-        for file in load_suite(root, [Native()], builtin_scorers()).files
+        for file in load_suite(root, [Native()], shipped_scorers()).files
         for case in file.cases
         if "!reader" not in case.models
         for check in case.checks

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_upskill.cli import cache, doctor, lint
+from pytest_upskill.cli import cache, doctor, kernel, lint
 from pytest_upskill.errors import UpskillError
 
 
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lint.add(commands)
     cache.add(commands)
     doctor.add(commands)
+    kernel.add(commands)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

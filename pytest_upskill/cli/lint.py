@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_upskill.config import load_config
 from pytest_upskill.errors import SuiteError, UpskillError
 from pytest_upskill.protocols import Scorer
-from pytest_upskill.scorers.builtin import builtin_scorers
+from pytest_upskill.shipped import shipped_scorers
 from pytest_upskill.suite import SKILL_FILE
 from pytest_upskill.suite.dialects.native import Native
 from pytest_upskill.suite.findings import Finding, from_sentence
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _lint(paths: Sequence[Path]) -> int:
     models = load_config(Path.cwd()).names
     roots = list({root.resolve(): root for path in paths for root in _roots(path)}.values())
-    scorers = builtin_scorers()
+    scorers = shipped_scorers()
     found = [finding for root in roots for finding in _lint_root(root, scorers, models)]
     found += _same_names(roots)
     for finding in found:

@@ -54,12 +54,19 @@ class Artefacts:
         unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._hide()
             try:
                 unfinished.write_bytes(_HEAD + _digest(rest) + rest)
                 unfinished.replace(path)
             except OSError:
                 unfinished.unlink(missing_ok=True)
                 raise
+
+    def _hide(self) -> None:
+        """Let git take no notice of the folder, also where there is no store around it."""
+        ignore = self._folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="ascii")
 
     @contextmanager
     def making(self, key: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pytest_upskill.errors import NotApplicable, ScorerError
@@ -32,6 +32,7 @@ from pytest_upskill.types import ScoringRun, Stage
 DEFAULT_ARCH = "sm_90a"
 FOLDER = "kernels"
 EMULATED = "executed on an emulated device, which proves nothing"
+WITHOUT_DEVICE = STAGES[: STAGES.index("facts") + 1]
 _LAST = {"compile": "facts", "correct": "robust", "fast": "fast"}
 
 
@@ -99,8 +100,8 @@ class Bench:
             pass  # its stage says so
         if spec.require != "compile" and (reason := self._nowhere(line)):
             # A miss of the compiler's too: rates of what never could be a hit would be no rates of the case.
-            raise NotApplicable(reason, line.through(_wanted(spec)))
-        return Tried(line.through(_wanted(spec)))
+            raise NotApplicable(reason, line.through(WITHOUT_DEVICE))
+        return Tried(line.through(stages_of(spec)))
 
     def _compiled(
         self, text: str, spec: KernelSpec, seed: bytes, line: Timeline
@@ -109,7 +110,7 @@ class Bench:
             source = extract(text, spec)
             problems = _problems(spec, source, seed)
             note.evidence = f"{len(source.code.splitlines())} lines, {len(problems)} problems"
-        arch = spec.arch or self._arch
+        arch = self.arch(spec)
         with line.stage("compile") as note:
             made = {
                 dtype: self._compile(source.code, prelude(dtype, spec.signature.dtypes), arch, spec)
@@ -145,7 +146,7 @@ class Bench:
         made: Mapping[str, Artefact],
     ) -> Job:
         works = [problem.workload for problem in problems]
-        arch = spec.arch or self._arch
+        arch = self.arch(spec)
         return Job(
             case=case,
             entry=spec.signature.entry,
@@ -164,6 +165,7 @@ class Bench:
             probe=self._probe(arch) if spec.require == "fast" else b"",
             compiler=self.toolchain.version,
             arch=arch,
+            hidden=self._run.hidden,
         )
 
     def _probe(self, arch: str) -> bytes:
@@ -180,9 +182,10 @@ class Bench:
         except ScorerError as error:
             error.stages = (*line.stages, *error.stages)
             raise
-        line.stages += done.stages
         if done.device.emulated:
-            raise NotApplicable(EMULATED, tuple(line.stages))
+            seen = (replace(stage, outcome="skipped", evidence=_emulated(stage)) for stage in done.stages)
+            raise NotApplicable(EMULATED, (*line.stages, *seen))
+        line.stages += done.stages
         if any(stage.outcome == "missed" for stage in done.stages):
             raise Miss(done.stages[-1].name, done.stages[-1].evidence)
 
@@ -192,7 +195,9 @@ class Bench:
                 raise ScorerError("the run is over: nothing is executed any more")
             if self._place is None:
                 executor = self._run.executor
-                self._place = Local(len(self.devices)) if executor is None else Elsewhere(executor)
+                self._place = (
+                    Local(len(self.devices), self._run.hidden) if executor is None else Elsewhere(executor)
+                )
             return self._place
 
     @cached_property
@@ -204,8 +209,10 @@ class Bench:
         here = self._run.executor is None and not self.devices
         return NO_DEVICE if here else None
 
-    @property
-    def _arch(self) -> str:
+    def arch(self, spec: KernelSpec) -> str:
+        """Return what code is compiled for: what the case says, else the device's own."""
+        if spec.arch:
+            return spec.arch
         if self._run.executor is not None or not self.devices:
             return DEFAULT_ARCH
         major, minor = self.devices[0].capability
@@ -237,5 +244,10 @@ def _figures(made: Sequence[Artefact]) -> dict[str, float]:
     }
 
 
-def _wanted(spec: KernelSpec) -> tuple[str, ...]:
+def _emulated(stage: Stage) -> str:
+    return f"emulated, which proves nothing: {stage.outcome}: {stage.evidence}"
+
+
+def stages_of(spec: KernelSpec) -> tuple[str, ...]:
+    """Return the stages that a case asks for, in their order."""
     return STAGES[: STAGES.index(_LAST[spec.require]) + 1]

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,16 @@ class Child:
         name: what it is called in messages, as in `the judge`.
         module: the one whose `main(descriptor)` it calls: that sends a greeting and then answers by `frames`.
         environment: variables that it gets beside the public ones.
+        hidden: variables that it may not see, beside those that may be a secret by their name or value.
     """
 
-    def __init__(self, name: str, module: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, module: str, environment: Mapping[str, str], hidden: Collection[str] = ()
+    ) -> None:
         from pytest_upskill.scorers.process import public_environment
 
         self._name = name
+        public = public_environment({key: os.environ[key] for key in os.environ if key not in hidden})
         self._link, theirs = socket.socketpair()
         boot = json.dumps({"path": _own_path(), "module": module, "fd": theirs.fileno()})
         try:
@@ -53,7 +57,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
-                env={**public_environment(os.environ), **environment},
+                env={**public, **environment},
                 start_new_session=True,
             )
         except BaseException:

@@ -135,6 +135,7 @@ class Job:
         min_speedup, min_roofline: what `fast` asks, None where nothing.
         unsafe: the user allows to do without a sandbox.
         arch: what the code is compiled for, such as `sm_90a`.
+        hidden: environment variables that no process which is started for it may see.
         probe: the cubin of `ceilings.PROBE`, our own kernel by which a device is measured; empty for no roofline.
         compiler: the version of what compiled it all: part of what a time holds for.
     """
@@ -154,6 +155,7 @@ class Job:
     min_roofline: float | None = None
     unsafe: bool = False
     arch: str = "sm_90a"
+    hidden: frozenset[str] = frozenset()
     probe: bytes = field(default=b"", repr=False)
     compiler: str = ""
 

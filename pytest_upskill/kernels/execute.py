@@ -137,7 +137,7 @@ class _Trial:
         with _faults(stage, label):
             called = self._launcher.call(self._call_of(problem, index))
         if called.broken_guards:
-            raise Miss(stage, f"{label}: it wrote outside of {', '.join(called.broken_guards)}")
+            raise Miss(stage, f"{label}: it wrote {', '.join(called.broken_guards)}")
         if called.changed_inputs:
             raise Miss(stage, f"{label}: it changed its input {', '.join(called.changed_inputs)}")
         return called

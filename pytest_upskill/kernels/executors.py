@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 from pytest_upskill.kernels.data import Job
@@ -10,10 +11,15 @@ from pytest_upskill.kernels.judge import JudgePool
 
 
 class Local:
-    """This machine. Jobs wait for their turn here, and for those of other processes at the device's lock."""
+    """This machine. Jobs wait for their turn here, and for those of other processes at the device's lock.
 
-    def __init__(self, devices: int) -> None:
-        self._judges = JudgePool()
+    Args:
+        devices: how many it has.
+        hidden: environment variables that the processes may not see.
+    """
+
+    def __init__(self, devices: int, hidden: Collection[str]) -> None:
+        self._judges = JudgePool(hidden=hidden)
         self._threads = ThreadPoolExecutor(devices, thread_name_prefix="upskill-device")
 
     def submit(self, job: Job) -> Future[Executed]:

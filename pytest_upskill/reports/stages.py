@@ -11,17 +11,21 @@ from pytest_upskill.types import JSON, Outcome, Stage
 from pytest_upskill.verdicts.result import GateResult
 from pytest_upskill.verdicts.stages import Rate, StageRates, stage_rates
 
-_SHAPE = Shape(("kernels of", "model", "stage", "without", "with"), ("kernels of", "model", "stage"))
+_SHAPE = Shape(
+    ("kernels of", "model", "stage", "without", "with", "seconds"),
+    ("kernels of", "model", "stage"),
+    ("seconds",),
+)
 # What is shown of a run that went well; the others are in results.json.
-_SHOWN = ("compile", "correct", "robust", "fast")
+_SHOWN = ("compile", "facts", "correct", "robust", "fast")
 
 
 def stage_lines(
-    results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome], width: int
+    results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome], width: int, *, timed: bool = False
 ) -> Iterator[Line]:
-    """Yield a table with a row for each stage of each skill and model that has some."""
+    """Yield a table with a row for each stage of each skill and model that has some, `timed` with its median time."""
     rows = [
-        _cells(result, rates)
+        _cells(result, rates) if timed else {**_cells(result, rates), "seconds": ""}
         for result in results
         for rates in stage_rates(result.gate, outcomes)
         if rates.name in _SHOWN or rates.name.startswith("fast_")
@@ -38,6 +42,7 @@ def _cells(result: GateResult, rates: StageRates) -> dict[str, str]:
         "stage": rates.name,
         "without": _share(rates.without),
         "with": _share(rates.with_),
+        "seconds": "" if rates.seconds is None else f"{rates.seconds:.2g}",
     }
 
 
@@ -76,5 +81,6 @@ def stage_properties(stages: Sequence[Stage]) -> Iterator[tuple[str, object]]:
     for stage in stages:
         if stage.outcome != "skipped":
             yield f"stage.{stage.name}", stage.outcome
+            yield f"stage.{stage.name}.seconds", f"{stage.seconds:.3f}"
         for name, value in stage.figures.items():
             yield f"stage.{stage.name}.{name}", f"{value:.6g}"

@@ -53,7 +53,8 @@ def summary(
         look: `-q` leaves the notes out, `-v` adds a line for each case.
         choices: which model to take, by skill.
     """
-    lines = [*table(results, look.width), *stage_lines(results, outcomes, look.width)]
+    stages = stage_lines(results, outcomes, look.width, timed=look.verbosity > 0)
+    lines = [*table(results, look.width), *stages]
     if look.verbosity > 0:
         lines += _case_lines(results, outcomes, look.width)
     if look.verbosity >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from statistics import median
 
 from pytest_upskill.suite.matrix import Gate, Sample
 from pytest_upskill.types import WITH, WITHOUT, Arm, Outcome, Stage
@@ -30,18 +31,19 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class StageRates:
-    """The rates of a stage, or of a speed (`fast_1`), by arm."""
+    """The rates of a stage, or of a speed (`fast_1`), by arm; the median of the seconds that a stage took."""
 
     name: str
     without: Rate
     with_: Rate
+    seconds: float | None = None
 
 
 def stage_rates(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> list[StageRates]:
     """Return the rates of each stage of the samples of a gate, in the order of the stages, and then of speeds.
 
     A sample counts at a stage that it passed or missed, and at one that it did not reach because of a miss. One that
-    could not be measured to the end, as without a GPU, counts for the stages that were.
+    could not be measured to the end, as without a GPU, has the stages alone that could be.
     """
     rows = [(sample.arm, outcomes[sample]) for sample in gate.samples if sample in outcomes]
     names = dict.fromkeys(stage.name for _, outcome in rows for stage in outcome.stages)
@@ -51,16 +53,20 @@ def stage_rates(gate: Gate, outcomes: Mapping[Sample, Outcome]) -> list[StageRat
 
 def _of(name: str, rows: Iterable[tuple[Arm, Outcome]]) -> StageRates:
     rates = {WITH: Rate(), WITHOUT: Rate()}
+    seconds = []
     for arm, outcome in rows:
-        if arm in rates:
-            for stage in outcome.stages:
-                if stage.name == name and _counts(stage, outcome):
-                    rates[arm] += Rate(stage.outcome == "passed", 1)
-    return StageRates(name, rates[WITHOUT], rates[WITH])
+        for stage in outcome.stages if arm in rates else ():
+            if stage.name == name and _counts(stage, outcome):
+                rates[arm] += Rate(stage.outcome == "passed", 1)
+                if stage.outcome != "skipped":
+                    seconds.append(stage.seconds)
+    return StageRates(name, rates[WITHOUT], rates[WITH], median(seconds) if seconds else None)
 
 
 def _counts(stage: Stage, outcome: Outcome) -> bool:
-    return stage.outcome in ("passed", "missed") or (stage.outcome == "skipped" and outcome.measured)
+    if stage.outcome == "skipped":
+        return any(other.outcome == "missed" for other in outcome.stages)
+    return stage.outcome in ("passed", "missed")
 
 
 def _speeds(rows: Iterable[tuple[Arm, Outcome]]) -> list[StageRates]:

@@ -20,7 +20,11 @@ KEY = key_of("source", "prelude")
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "locks"]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "locks" and path.name != ".gitignore"
+    ]
 
 
 def test_what_was_put_is_found_and_marked_as_cached(tmp_path: Path) -> None:
@@ -133,3 +137,8 @@ def test_readers_and_writers_at_the_same_time_see_whole_entries(tmp_path: Path) 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(work, range(400)))
     assert len(files(tmp_path)) == 1
+
+
+def test_git_takes_no_notice_of_them(tmp_path: Path) -> None:
+    Artefacts(tmp_path).put(KEY, ARTEFACT)
+    assert (tmp_path / ".gitignore").read_text() == "*\n"

@@ -220,7 +220,9 @@ def test_a_device_is_told_apart_by_the_driver_of_the_kernel_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "version"
-    module.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  Tue Sep 23 10:11:16 UTC 2025\n")
+    module.write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  Tue Sep 23 10:11:16 UTC 2025\n"
+    )
     monkeypatch.setattr("pytest_upskill.kernels.devices.DRIVER_MODULE", module)
     with machine() as here:
         (device,) = devices(here.sandbox, here.driver)

@@ -31,6 +31,17 @@ def test_the_table_has_a_row_for_each_stage_that_people_ask_for() -> None:
         "",
         "kernels of  model  stage    without  with",
         "demo        haiku  compile      0/3   3/3",
+        "demo        haiku  facts        0/3     -",
+    ]
+
+
+def test_where_more_is_asked_for_the_table_says_how_long_a_stage_took() -> None:
+    of = staged(made(2, 1, 3))
+    assert [line.text for line in stage_lines([of.result], of.outcomes, 80, timed=True)] == [
+        "",
+        "kernels of  model  stage    without  with  seconds",
+        "demo        haiku  compile      0/3   3/3     0.35",
+        "demo        haiku  facts        0/3     -",
     ]
 
 
@@ -62,7 +73,9 @@ def test_junit_names_the_stages_that_were_reached_and_their_figures() -> None:
     found = dict(sample_properties(with_, of.outcomes[with_]))
     assert {key: value for key, value in found.items() if ".stage." in key} == {
         "upskill.stage.extract": "passed",
+        "upskill.stage.extract.seconds": "0.000",
         "upskill.stage.compile": "passed",
+        "upskill.stage.compile.seconds": "0.700",
         "upskill.stage.compile.registers": "32",
     }
     missed = dict(sample_properties(without, of.outcomes[without]))

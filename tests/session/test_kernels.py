@@ -17,6 +17,7 @@ from pytest_upskill.kernels.sandbox import reports
 from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.reports.results import schema
 from tests.session.conftest import Project
+from tests.session.test_reports_of_runs import properties
 
 Run = Callable[..., pytest.RunResult]
 ROOT = Path(__file__).parent.parent.parent
@@ -134,6 +135,7 @@ def test_without_a_gpu_kernels_are_compiled_and_the_rates_are_a_table_of_their_o
         [
             "kernels of  model       stage    without  with",
             "scaling     author-one  compile      0/1   1/1",
+            "scaling     author-one  facts        0/1   1/1",
             "*2 samples skipped: no CUDA device here: kernels are",
             "  compiled and not executed",
             "kernels were drawn by --upskill-kernel-seed=*",
@@ -146,13 +148,10 @@ def test_without_a_gpu_kernels_are_compiled_and_the_rates_are_a_table_of_their_o
         "extract": "passed",
         "compile": "missed",
         "facts": "skipped",
-        "load": "skipped",
-        "correct": "skipped",
-        "robust": "skipped",
     }
     assert len(results["run"]["kernel_seed"]) == 32
     (suite,) = JUnitXml.fromfile(str(kernels.path / "junit.xml"))
-    found = {case.name: {one.name: one.value for one in case.properties()} for case in suite}
+    found = {case.name: properties(case) for case in suite}
     assert found["scale[author-one-with_skill-run1]"]["upskill.stage.compile"] == "passed"
     assert found["scale[author-one-without_skill-run1]"]["upskill.stage.compile"] == "missed"
 
@@ -189,8 +188,15 @@ def test_what_is_executed_on_a_pretended_device_counts_for_nothing(kernels: Proj
     result = run("--upskill-report=report", "--upskill-kernel-executor=emulated", "-rs", models="author:one")
     result.assert_outcomes(skipped=2, passed=1)
     result.stdout.fnmatch_lines(["*executed on an emulated device, which proves nothing*"])
-    assert stages(kernels)["with_skill"] == dict.fromkeys(
-        ("extract", "compile", "facts", "load", "correct", "robust"), "passed"
+    result.stdout.no_fnmatch_line("scaling*robust*")
+    found = kernels.results()["samples"][0]["stages"]
+    assert [(stage["name"], stage["outcome"]) for stage in found[3:]] == [
+        ("load", "skipped"),
+        ("correct", "skipped"),
+        ("robust", "skipped"),
+    ]
+    assert all(
+        stage["evidence"].startswith("emulated, which proves nothing: passed: ") for stage in found[3:]
     )
 
 
@@ -240,3 +246,33 @@ def test_a_mistake_in_the_case_is_a_collection_error_with_its_line(kernels: Proj
         "skills/scaling/skill_meta.json:1: cases[[]0].expected.kernel: kernel: signature: the parameter n has the "
         "unknown type 'i33' (did you mean 'i32'?)"
     ])  # fmt: skip
+
+
+PEEPING = """
+import json, os
+from pathlib import Path
+
+
+def reference(x, by):
+    Path({seen!r}).write_text(json.dumps(dict(os.environ)))
+    return x * by
+"""
+
+
+def test_no_key_reaches_the_process_of_the_reference(
+    kernels: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_spec("torch") is None:
+        pytest.skip("the judge needs torch")
+    if why := _not_emulated():
+        pytest.skip(why)
+    seen = kernels.path / "seen.json"
+    monkeypatch.setenv("ODDLY_NAMED", "canary-1")
+    monkeypatch.setenv("SOME_API_KEY", "canary-2")
+    (kernels.path / "upskill.yaml").write_text(
+        "models:\n  author: {provider: author, model: one, api_key_env: ODDLY_NAMED}\n"
+    )
+    (kernels.path / "skills" / "scaling" / "evals" / "scale.py").write_text(PEEPING.format(seen=str(seen)))
+    kernels.run("--upskill-kernel-executor=emulated", models="author")
+    assert "PATH" in json.loads(seen.read_text())
+    assert "canary" not in seen.read_text()

@@ -85,7 +85,7 @@ def baseline(job: Job, device: Device) -> Iterator[Baseline]:
         NotApplicable: torch is missing there or cannot use a GPU.
         ScorerError: the process did not start.
     """
-    child = Child(_NAME, _MODULE, {"CUDA_VISIBLE_DEVICES": device.uuid})
+    child = Child(_NAME, _MODULE, {"CUDA_VISIBLE_DEVICES": device.uuid}, job.hidden)
     try:
         greeting = child.greeting("look whether 'import torch' works in a new process")
         if "absent" in greeting:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pytest_upskill.kernels.judge.client import Judge
 from pytest_upskill.kernels.judge.pool import JudgePool
-from pytest_upskill.kernels.judge.wire import Judgement
+from pytest_upskill.kernels.judge.wire import AnswerKind, Judgement, MadeAnswer, ProvesNothing
 
-__all__ = ["Judge", "JudgePool", "Judgement"]
+__all__ = ["AnswerKind", "Judge", "JudgePool", "Judgement", "MadeAnswer", "ProvesNothing"]

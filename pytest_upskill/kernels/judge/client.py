@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.data import Job
 from pytest_upskill.kernels.judge.pool import JudgePool
 from pytest_upskill.kernels.judge.process import JudgeProcess
-from pytest_upskill.kernels.judge.wire import Judgement, pack_task, task_of
+from pytest_upskill.kernels.judge.wire import Judgement, MadeAnswer, ProvesNothing, pack_task, task_of
 
 _LIMIT = 300.0
 
@@ -30,7 +30,7 @@ class Judge:
     def __init__(self, job: Job, pool: JudgePool | None = None, *, limit: float = _LIMIT) -> None:
         self._job = job
         self._limit = limit
-        self._pool = JudgePool(idle=0) if pool is None else pool
+        self._pool = JudgePool(idle=0, hidden=job.hidden) if pool is None else pool
         self._process: JudgeProcess | None = None
         self._clean = True
         self._asking = 0
@@ -60,6 +60,17 @@ class Judge:
         head = {"do": "verdict", "problem": problem, "copy": copy}
         answer, _ = self._ask(head, outputs, f"it judged {self._label(problem)}")
         return Judgement(answer["hit"], answer["evidence"], answer["figures"])
+
+    def answers(self, problem: int, rejected: Collection[str]) -> tuple[MadeAnswer, ...]:
+        """Judge answers that the judge makes itself: the right one, and wrong ones but for those called `rejected`.
+
+        Raises `ProvesNothing` where an answer would pass that computes nothing.
+        """
+        head = {"do": "answers", "problem": problem, "rejected": sorted(rejected)}
+        answer, _ = self._ask(head, (), f"it tried wrong answers to {self._label(problem)}")
+        if "nothing" in answer:
+            raise ProvesNothing(answer["nothing"])
+        return tuple(MadeAnswer(**each) for each in answer["answers"])
 
     def close(self) -> None:
         """Give the process back, or end it after an error or in the midst of an answer. May be called again."""

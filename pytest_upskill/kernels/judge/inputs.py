@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 _MAKE = "make_inputs"
 
 
-def draw(task: Task, reference: Reference, problem: int, copy: int) -> dict[str, torch.Tensor]:
-    """Return the tensors that a kernel is given, by name, in their own types; each copy is another draw."""
+def draws_its_own(reference: Reference) -> bool:
+    """Tell whether the reference file has its own `make_inputs`."""
+    return reference.has(_MAKE)
+
+
+def draw(
+    task: Task, reference: Reference, problem: int, copy: int, *, own: bool = True
+) -> dict[str, torch.Tensor]:
+    """Return the tensors that a kernel is given, by name, in their own types; each copy is another draw.
+
+    Without `own` they are as they would be if the reference file had no `make_inputs`.
+    """
     posed = task.problems[problem]
-    made = _own(task, reference, problem, copy) if reference.has(_MAKE) else {}
+    made = _own(task, reference, problem, copy) if own and draws_its_own(reference) else {}
     return {
         tensor.name: _fitted(made[tensor.name], tensor, reference)
         if tensor.name in made

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import asdict
 from typing import Any
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels import frames
 from pytest_upskill.kernels.judge.trial import Trial
-from pytest_upskill.kernels.judge.wire import unpack_task
+from pytest_upskill.kernels.judge.wire import ProvesNothing, unpack_task
 
 _MOST_THREADS = 4
 _LONGEST = 2**40
@@ -61,7 +62,16 @@ def _answer(
             return Trial(unpack_task(head["task"], blocks[0])), {}, []
         if head["do"] == "inputs":
             return trial, {}, trial.inputs(head["problem"], head["copy"])
+        if head["do"] == "answers":
+            return trial, _answers(trial, head), []
         found = trial.verdict(head["problem"], head["copy"], blocks)
     except ScorerError as error:
         return trial, {"error": str(error)}, []
     return trial, {"hit": found.hit, "evidence": found.evidence, "figures": dict(found.figures)}, []
+
+
+def _answers(trial: Trial, head: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"answers": [asdict(each) for each in trial.answers(head["problem"], head["rejected"])]}
+    except ProvesNothing as error:
+        return {"nothing": str(error)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import Self
 
 from pytest_upskill.errors import ScorerError
@@ -14,10 +15,12 @@ class JudgePool:
 
     Args:
         idle: how many processes are kept for the next job at most.
+        hidden: environment variables that they may not see.
     """
 
-    def __init__(self, idle: int = 2) -> None:
+    def __init__(self, idle: int = 2, hidden: Collection[str] = ()) -> None:
         self._most_idle = idle
+        self._hidden = frozenset(hidden)
         self._lock = threading.Lock()
         self._idle: list[JudgeProcess] = []
         self._all: set[JudgeProcess] = set()
@@ -62,7 +65,7 @@ class JudgePool:
     def _start(self) -> JudgeProcess:
         with self._lock:
             self._refuse_when_closed()
-            process = JudgeProcess()
+            process = JudgeProcess(self._hidden)
             self._all.add(process)
         try:
             process.wait_ready()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pytest_upskill.kernels.child import Child
@@ -20,8 +20,8 @@ _CHEAPER = (
 class JudgeProcess:
     """A child process that judges one job at a time. It starts at once and is ready after its greeting."""
 
-    def __init__(self) -> None:
-        self._child = Child("the judge", _MODULE, _ENVIRONMENT)
+    def __init__(self, hidden: Collection[str] = ()) -> None:
+        self._child = Child("the judge", _MODULE, _ENVIRONMENT, hidden)
 
     @property
     def pid(self) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.data import Tensor
+from pytest_upskill.kernels.judge.answers import answers
 from pytest_upskill.kernels.judge.degenerate import ENOUGH, constant_passes, insensitive, zeros_pass
 from pytest_upskill.kernels.judge.expected import expected
 from pytest_upskill.kernels.judge.findings import Output, judged
-from pytest_upskill.kernels.judge.inputs import draw
+from pytest_upskill.kernels.judge.inputs import draw, draws_its_own
 from pytest_upskill.kernels.judge.reference import Reference
+from pytest_upskill.kernels.judge.right import Known
 from pytest_upskill.kernels.judge.sampling import chosen_rows, row_count
 from pytest_upskill.kernels.judge.tensors import float64_by_default, from_bytes, to_bytes
-from pytest_upskill.kernels.judge.wire import Judgement, Posed, Task
+from pytest_upskill.kernels.judge.wire import Judgement, MadeAnswer, Posed, ProvesNothing, Task
 
 if TYPE_CHECKING:
     import torch
@@ -44,13 +47,43 @@ class Trial:
         posed = self._task.problems[problem]
         _check_sizes(posed, outputs)
         self._refuse_degenerate(posed.workload.dtype)
-        inputs = self._draw(problem, copy)
-        refs, index = self._expected(problem, copy)
+        refs, _ = self._expected(problem, copy)
         self._refuse_zeros(posed, refs)
+        blocks = {tensor.name: block for tensor, block in zip(posed.returned, outputs, strict=True)}
+        return self._judged(problem, copy, lambda tensor: from_bytes(blocks[tensor.name], tensor))
+
+    def answers(self, problem: int, rejected: Collection[str]) -> Iterator[MadeAnswer]:
+        """Judge answers of our own to a problem: the right one, and those wrong ones that are not yet rejected."""
+        posed = self._task.problems[problem]
+        self._refuse_degenerate(posed.workload.dtype)
+        inputs = self._draw(problem, 0)
+        refs, index = self._expected(problem, 0)
+        self._refuse_zeros(posed, refs)
+        known = Known(
+            posed=posed,
+            inputs=inputs,
+            refs=refs,
+            index=index,
+            tolerance=self._task.tolerance,
+            expected=lambda changed, given: expected(self._reference, changed, given, index),
+            drawn=lambda: draw(self._task, self._reference, problem, _OTHER),
+            plain=partial(draw, self._task, self._reference, problem, 0, own=False)
+            if draws_its_own(self._reference)
+            else None,
+        )
+        for answer in answers(known):
+            outputs = None if answer.what in rejected else answer.outputs(known)
+            if outputs is not None:
+                found = self._judged(problem, 0, partial(_named, outputs))
+                yield MadeAnswer(answer.kind, answer.what, found.hit, found.evidence)
+
+    def _judged(self, problem: int, copy: int, output_of: Callable[[Tensor], torch.Tensor]) -> Judgement:
+        posed, inputs = self._task.problems[problem], self._draw(problem, copy)
+        refs, index = self._expected(problem, copy)
         rows = row_count(posed)
         found = []
-        for tensor, block in zip(posed.returned, outputs, strict=True):
-            output = Output(tensor, from_bytes(block, tensor), refs[tensor.name], inputs, rows, index)
+        for tensor in posed.returned:
+            output = Output(tensor, output_of(tensor), refs[tensor.name], inputs, rows, index)
             found.append(judged(output, self._task.tolerance))
             if not found[-1].hit:
                 return found[-1]
@@ -108,12 +141,16 @@ class Trial:
         ]
         return min(fitting)[1] if fitting else None
 
-    def _proves_nothing(self, posed: Posed, why: str, answer: str) -> ScorerError:
-        return ScorerError(
+    def _proves_nothing(self, posed: Posed, why: str, answer: str) -> ProvesNothing:
+        return ProvesNothing(
             f"{self._reference.name}: the case {self._task.case} proves nothing on {posed.workload.label}: {why}, so "
             f"that {answer} would pass; write 'def make_inputs(sizes, dtype, generator)' whose inputs tell answers "
             "apart"
         )
+
+
+def _named(outputs: Mapping[str, torch.Tensor], tensor: Tensor) -> torch.Tensor:
+    return outputs[tensor.name]
 
 
 def _elements(tensor: Tensor) -> int:

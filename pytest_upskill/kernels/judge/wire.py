@@ -6,10 +6,15 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
+from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.data import Argument, Job, Scalar, Tensor, Workload
 
+# `known` beforehand, without any work; `alike` rows; a tensor `unread`, a scalar `ignored`.
+AnswerKind: TypeAlias = Literal[
+    "right", "known", "copied", "tail", "alike", "element", "precision", "unread", "ignored"
+]
 _GIVEN = ("in", "inout")
 _RETURNED = ("out", "out zero", "inout")
 
@@ -25,6 +30,20 @@ class Judgement:
     hit: bool
     evidence: str
     figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAnswer:
+    """An answer that the judge made itself: what it is in words, and what the judge says of it."""
+
+    kind: AnswerKind
+    what: str
+    hit: bool
+    evidence: str
+
+
+class ProvesNothing(ScorerError):
+    """An answer that computes nothing would pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,8 @@ _FLAGS = (
     "-fno-gnu-unique",
     "-fno-strict-aliasing",
 )
+# Threads of one process would each begin the same folder, header and library.
+_BUILDING = threading.Lock()
 _DYNAMIC = re.compile(
     r"extern\s+__shared__\s+((?:__align__\s*\(\s*\d+\s*\)|alignas\s*\(\s*\d+\s*\))\s+)?([\w:\s]+?)\s*(\w+)\s*\[\s*\]\s*;"
 )
@@ -72,6 +75,11 @@ def _wheels() -> list[str]:
 
 def driver(uuid: str = UUID) -> Path:
     """Return the path of a pretended driver whose one device has this UUID (32 hexadecimal digits)."""
+    with _BUILDING:
+        return _driver(uuid)
+
+
+def _driver(uuid: str) -> Path:
     folder = _folder() / f"device-{uuid}"
     if not (folder / "uuid").is_file():
         folder.mkdir(exist_ok=True)
@@ -86,6 +94,11 @@ def image(source: str, dtype: str, entry: str) -> bytes:
     Raises:
         Unsupported: with what g++ says of it.
     """
+    with _BUILDING:
+        return _image(source, dtype, entry)
+
+
+def _image(source: str, dtype: str, entry: str) -> bytes:
     text = f"using T = {TYPES[dtype]};\n{_dynamic(source)}" if dtype else _dynamic(source)
     whole = f"{_registers(text)}\nUPSKILL_ENTRY({entry})\n"
     path = _folder() / f"{hashlib.sha256(whole.encode()).hexdigest()[:32]}.so"
