@@ -224,7 +224,9 @@ def test_what_no_kernel_can_pass_and_what_any_would_is_told(
 def test_the_prompt_is_what_a_model_is_asked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines, error = check(capsys, "scaling", "--prompt")
     assert "\n".join(lines).startswith(PROMPT)
-    assert lines[-1] == "Reply with one fenced ```cuda block that holds device code only."
+    assert lines[-1].endswith(
+        "Reply with one fenced ```cuda block: device code, one kernel, no printf or malloc."
+    )
     assert (code, error) == (0, "")
 
 

@@ -138,6 +138,8 @@ class Measurer:
         leak = self._requests.contamination(sample)
         if leak is not None:
             raise CallError(f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
+        # Nothing is paid for what then cannot be judged.
+        await self._scoring.ready(sample)
         got = await self._got(sample)
         self.stored += got.source in ("store", "recording")
         cost = self.means.prices.cost(sample.model, got.reply.usage)

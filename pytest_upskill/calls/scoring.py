@@ -34,6 +34,14 @@ class Scoring:
         self._run = run
         self._opening: dict[str, asyncio.Future[None]] = {}
 
+    async def ready(self, sample: Sample) -> None:
+        """Wait until the scorers of a sample's case can judge. Raises `ScorerError` where one cannot."""
+        for check in sample.case.checks:
+            scorer = self._scorers[check.scorer]
+            if isinstance(scorer, AwaitedScorer):
+                with in_words(f"{check.scorer}: the scorer failed", ScorerError):
+                    await self._opened(check.scorer, scorer)
+
     async def scores(self, sample: Sample, reply: Reply) -> tuple[Score, ...]:
         """Return what the checks of a sample's case say of its reply.
 
@@ -58,7 +66,6 @@ class Scoring:
         scorer = self._scorers[check.scorer]
         with in_words(f"{check.scorer}: the scorer failed", ScorerError):
             if isinstance(scorer, AwaitedScorer):
-                await self._opened(check.scorer, scorer)
                 scores = await scorer.judge(reply, check, context)
             elif scorer.isolated:
                 scores = await self._isolation.score(scorer, reply, check, context)

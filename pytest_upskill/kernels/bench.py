@@ -15,11 +15,12 @@ from pytest_upskill.kernels.ceilings import PROBE, PROBE_ENTRY
 from pytest_upskill.kernels.compile import Compiler
 from pytest_upskill.kernels.data import STAGES, Artefact, Device, Job, Miss, Problem
 from pytest_upskill.kernels.devices import devices
-from pytest_upskill.kernels.execute import NO_DEVICE, Executed
+from pytest_upskill.kernels.execute import Executed, fitting
 from pytest_upskill.kernels.executors import Elsewhere, Local
 from pytest_upskill.kernels.extract import Source, extract
 from pytest_upskill.kernels.facts import check_facts
 from pytest_upskill.kernels.prelude import prelude
+from pytest_upskill.kernels.resources import check_launch
 from pytest_upskill.kernels.sandbox import choose
 from pytest_upskill.kernels.sass import check_instructions, instructions
 from pytest_upskill.kernels.spec import KernelSpec
@@ -94,11 +95,11 @@ class Bench:
         line = Timeline()
         try:
             problems, made = self._compiled(text, spec, seed, line)
-            if spec.require != "compile":
+            if spec.require != "compile" and not self._nowhere(spec):
                 self._execute(self._job(spec, case, seed, problems, made), line)
         except Miss:
             pass  # its stage says so
-        if spec.require != "compile" and (reason := self._nowhere(line)):
+        if spec.require != "compile" and (reason := self._nowhere(spec)):
             # A miss of the compiler's too: rates of what never could be a hit would be no rates of the case.
             raise NotApplicable(reason, line.through(WITHOUT_DEVICE))
         return Tried(line.through(stages_of(spec)))
@@ -120,6 +121,8 @@ class Bench:
         with line.stage("facts") as note:
             for dtype, artefact in made.items():
                 self._check(artefact, dtype, spec)
+            for problem in problems:
+                check_launch(made[problem.workload.dtype].facts, problem)
             note.figures.update(_figures(list(made.values())))
             note.evidence = ", ".join(f"{name} {value:g}" for name, value in note.figures.items())
         return problems, made
@@ -162,7 +165,7 @@ class Bench:
             min_speedup=spec.gates.min_speedup,
             min_roofline=spec.gates.min_roofline,
             unsafe=self._run.unsafe,
-            probe=self._probe(arch) if spec.require == "fast" else b"",
+            probe=self._probe(arch),
             compiler=self.toolchain.version,
             arch=arch,
             hidden=self._run.hidden,
@@ -173,8 +176,6 @@ class Bench:
             return self._compiler.compile(PROBE, "", arch, PROBE_ENTRY).cubin
 
     def _execute(self, job: Job, line: Timeline) -> None:
-        if self._run.executor is None and not self.devices:
-            return  # said by `_nowhere`
         try:
             done: Executed = self._where().submit(job).result()
         except CancelledError:
@@ -196,7 +197,7 @@ class Bench:
             if self._place is None:
                 executor = self._run.executor
                 self._place = (
-                    Local(len(self.devices), self._run.hidden) if executor is None else Elsewhere(executor)
+                    Local(self.devices, self._run.hidden) if executor is None else Elsewhere(executor)
                 )
             return self._place
 
@@ -205,9 +206,15 @@ class Bench:
         """The devices of this machine."""
         return tuple(devices(self.sandbox))
 
-    def _nowhere(self, line: Timeline) -> str | None:
-        here = self._run.executor is None and not self.devices
-        return NO_DEVICE if here else None
+    def _nowhere(self, spec: KernelSpec) -> str | None:
+        """Return why a kernel cannot be executed here, None where it can, or where somebody else has to know."""
+        if self._run.executor is not None:
+            return None
+        try:
+            fitting(self.devices, self.arch(spec))
+        except NotApplicable as reason:
+            return str(reason)
+        return None
 
     def arch(self, spec: KernelSpec) -> str:
         """Return what code is compiled for: what the case says, else the device's own."""

@@ -28,7 +28,8 @@ def brief(spec: KernelSpec) -> str:
         "Say how it is launched in one comment in the code, of this form but with values of your own: whole numbers "
         f"or expressions with {words}.\n"
         f"```cuda\n{_example(spec)}\n```\n"
-        "Reply with one fenced ```cuda block that holds device code only."
+        "smem is dynamic shared memory in bytes. "
+        "Reply with one fenced ```cuda block: device code, one kernel, no printf or malloc."
     )
 
 
@@ -64,7 +65,14 @@ def _sizes(spec: KernelSpec) -> Iterator[str]:
     promised = {name: promise for name in names if (promise := _promise(spec, name))}
     yield from promised.values()
     if len(promised) < len(names):
-        yield f"{'Other sizes' if promised else 'Sizes'} are any numbers from 1, odd ones too."
+        most = _listed([f"{_most(spec, name)} {name}" for name in names if name not in promised], "and")
+        yield f"{'Other sizes' if promised else 'Sizes'} are any numbers from 1, odd ones too, to {most}."
+
+
+def _most(spec: KernelSpec, name: str) -> int:
+    """Return a bound of a size, a power of two: what fits into shared memory hangs on it, and it gives no draw away."""
+    highest = max(span.high for shape in all_shapes(spec) for span in shape.spans if span.name == name)
+    return 1 << (highest - 1).bit_length()
 
 
 def _promise(spec: KernelSpec, name: str) -> str:

@@ -136,7 +136,7 @@ class Job:
         unsafe: the user allows to do without a sandbox.
         arch: what the code is compiled for, such as `sm_90a`.
         hidden: environment variables that no process which is started for it may see.
-        probe: the cubin of `ceilings.PROBE`, our own kernel by which a device is measured; empty for no roofline.
+        probe: the cubin of `ceilings.PROBE`, our own kernel by which a device is tried and measured.
         compiler: the version of what compiled it all: part of what a time holds for.
     """
 

@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from pytest_upskill.errors import NotApplicable, ScorerError
+from pytest_upskill.kernels.ceilings import PROBE_ENTRY
 from pytest_upskill.kernels.data import Device, Job, Miss, Problem
-from pytest_upskill.kernels.devices import devices, hold
+from pytest_upskill.kernels.devices import Lock, devices, hold
 from pytest_upskill.kernels.judge import Judge, JudgePool
 from pytest_upskill.kernels.launcher import Call, Called, Fault, Launcher, Loaded
 from pytest_upskill.kernels.sandbox import Sandbox, choose
@@ -33,13 +34,19 @@ class Executed:
     sandbox: str
 
 
-def execute(job: Job, judges: JudgePool | None = None, driver: str | None = None) -> Executed:
-    """Execute a job on the first device of this machine that its code is for, when nobody else uses it.
+def execute(
+    job: Job,
+    judges: JudgePool | None = None,
+    driver: str | None = None,
+    known: Sequence[Device] | None = None,
+) -> Executed:
+    """Execute a job on a device of this machine that its code is for, when nobody else uses it.
 
     Args:
         job: plain data.
         judges: processes to use again; without them one is started and ended.
         driver: the library of the CUDA driver, where it is not the system's.
+        known: the devices of this machine; None where they have to be looked for.
 
     Raises:
         NotApplicable: there is no device, or none that the code is for.
@@ -48,9 +55,9 @@ def execute(job: Job, judges: JudgePool | None = None, driver: str | None = None
     line = Timeline()
     with ExitStack() as stack:
         sandbox = stack.enter_context(_sandbox(job))
-        device = fitting(devices(sandbox, driver), job)
+        fits = fitting(devices(sandbox, driver) if known is None else known, job.arch)
         judge = stack.enter_context(Judge(job, judges))
-        lock = stack.enter_context(hold(device, _LONGEST_WAIT))
+        device, lock = _held(fits, stack)
 
         def start() -> Launcher:
             return Launcher(device, sandbox, driver, lock)
@@ -63,16 +70,26 @@ def execute(job: Job, judges: JudgePool | None = None, driver: str | None = None
     return Executed(tuple(line.stages), device, sandbox.level)
 
 
-def fitting(found: Sequence[Device], job: Job) -> Device:
-    """Return the first device that a job's code is for. Raises `NotApplicable`."""
+def fitting(found: Sequence[Device], arch: str) -> list[Device]:
+    """Return the devices that code for an architecture is for. Raises `NotApplicable` where there is none."""
     if not found:
         raise NotApplicable(NO_DEVICE)
-    wanted = job.arch.removeprefix("sm_").rstrip("af")
-    for device in found:
-        if wanted == "{}{}".format(*device.capability):
-            return device
-    there = ", ".join(f"{device.name} (sm_{device.capability[0]}{device.capability[1]})" for device in found)
-    raise NotApplicable(f"compiled for {job.arch} and not executed: the device here is {there}")
+    wanted = arch.removeprefix("sm_").rstrip("af")
+    fits = [device for device in found if wanted == "{}{}".format(*device.capability)]
+    if not fits:
+        there = ", ".join(
+            f"{device.name} (sm_{device.capability[0]}{device.capability[1]})" for device in found
+        )
+        raise NotApplicable(f"compiled for {arch} and not executed: the device here is {there}")
+    return fits
+
+
+def _held(fits: Sequence[Device], stack: ExitStack) -> tuple[Device, Lock]:
+    """Hold the first device that is free, else wait for the first."""
+    for device in fits:
+        with suppress(ScorerError):  # somebody has it
+            return device, stack.enter_context(hold(device, 0))
+    return fits[0], stack.enter_context(hold(fits[0], _LONGEST_WAIT))
 
 
 @contextmanager
@@ -105,8 +122,7 @@ class _Trial:
     def all(self, device: Device) -> None:
         with self._line.stage("load") as note:
             for dtype, cubin in self._job.cubins.items():
-                with _faults("load", dtype or self._job.entry):
-                    self._kernels[dtype] = self._launcher.load(cubin, self._job.entry)
+                self._kernels[dtype] = self._load(dtype, cubin, device)
             note.evidence = f"{device.name}, driver {device.driver}"
         with self._line.stage("correct") as note:
             note.evidence = self._on_problems("correct", lambda problem: not _hidden(problem))
@@ -114,6 +130,25 @@ class _Trial:
             shapes = self._on_problems("robust", _hidden)
             self._repeat()
             note.evidence = f"{shapes}; {_REPEATS} calls with fresh data"
+
+    def _load(self, dtype: str, cubin: bytes, device: Device) -> Loaded:
+        job = self._job
+        try:
+            return self._launcher.load(cubin, job.entry)
+        except Fault as fault:
+            if fault.of_kernel and not fault.sticky and job.probe:
+                self._check_driver(device)
+            raise _sorted(fault, "load", dtype or job.entry) from None
+
+    def _check_driver(self, device: Device) -> None:
+        """See whether a kernel of ours can be loaded: a driver that is older than the compiler takes none."""
+        try:
+            self._launcher.load(self._job.probe, PROBE_ENTRY)
+        except Fault as fault:
+            raise ScorerError(
+                f"the driver of this device ({device.driver}) does not take what nvcc {self._job.compiler} compiles, "
+                f"not even a kernel of ours ({fault}): update the driver, or use an older nvcc"
+            ) from None
 
     def _on_problems(self, stage: str, wanted: Callable[[Problem], bool]) -> str:
         tried = [index for index, problem in enumerate(self._job.problems) if wanted(problem)]
@@ -124,11 +159,14 @@ class _Trial:
         return f"{len(tried)} problem{'s' * (len(tried) != 1)}, error at most {worst:.2g} of what is allowed"
 
     def _repeat(self) -> None:
-        """Call again on fresh data; which calls are looked at nobody knows before they have all been made."""
-        made = {copy: self._call("robust", 0, copy) for copy in range(1, _REPEATS + 1)}
-        picked = {_REPEATS, *secrets.SystemRandom().sample(range(1, _REPEATS), _JUDGED)}
-        for copy in sorted(picked):
-            self._judged("robust", 0, copy, made[copy])
+        """Call again on fresh data of any problem; neither the reply nor the launcher knows which are looked at."""
+        secret = secrets.SystemRandom()
+        picked = {_REPEATS, *secret.sample(range(1, _REPEATS), _JUDGED)}
+        for copy in range(1, _REPEATS + 1):
+            index = secret.randrange(len(self._job.problems))
+            called = self._call("robust", index, copy)
+            if copy in picked:
+                self._judged("robust", index, copy, called)
 
     def _call(self, stage: str, index: int, copy: int) -> Called:
         problem = self._job.problems[index]
@@ -136,6 +174,7 @@ class _Trial:
         self._launcher.put(index, self._judge.inputs(index, copy))
         with _faults(stage, label):
             called = self._launcher.call(self._call_of(problem, index))
+        self._launcher.drop(index)
         if called.broken_guards:
             raise Miss(stage, f"{label}: it wrote {', '.join(called.broken_guards)}")
         if called.changed_inputs:
@@ -183,6 +222,10 @@ def _faults(stage: str, place: str) -> Iterator[None]:
     try:
         yield
     except Fault as fault:
-        if fault.of_kernel:
-            raise Miss(stage, f"{place}: {fault}") from None
-        raise ScorerError(f"{place}: the device could not be used: {fault}") from None
+        raise _sorted(fault, stage, place) from None
+
+
+def _sorted(fault: Fault, stage: str, place: str) -> Miss | ScorerError:
+    if fault.of_kernel:
+        return Miss(stage, f"{place}: {fault}")
+    return ScorerError(f"{place}: the device could not be used: {fault}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
-from pytest_upskill.kernels.data import Job
+from pytest_upskill.kernels.data import Device, Job
 from pytest_upskill.kernels.execute import Executed, execute
 from pytest_upskill.kernels.judge import JudgePool
 
@@ -14,17 +14,18 @@ class Local:
     """This machine. Jobs wait for their turn here, and for those of other processes at the device's lock.
 
     Args:
-        devices: how many it has.
+        devices: those it has, one at least.
         hidden: environment variables that the processes may not see.
     """
 
-    def __init__(self, devices: int, hidden: Collection[str]) -> None:
+    def __init__(self, devices: Sequence[Device], hidden: Collection[str]) -> None:
+        self._devices = tuple(devices)
         self._judges = JudgePool(hidden=hidden)
-        self._threads = ThreadPoolExecutor(devices, thread_name_prefix="upskill-device")
+        self._threads = ThreadPoolExecutor(len(devices), thread_name_prefix="upskill-device")
 
     def submit(self, job: Job) -> Future[Executed]:
         """Execute a job when its turn comes."""
-        return self._threads.submit(execute, job, self._judges)
+        return self._threads.submit(execute, job, self._judges, None, self._devices)
 
     def close(self) -> None:
         """End what is executed, and the processes."""

@@ -24,7 +24,7 @@ TOTAL = BLOCKS * (CALLS_A_BLOCK + 1)
 JUDGED = 3
 # Draws that no earlier stage has used.
 FIRST_COPY = 1000
-_POOL_BYTES = 2**28
+_POOL_BYTES = 2**30
 _FEWEST_DRAWS, _MOST_DRAWS = 2, 80
 _BASELINE_DRAWS = 4
 

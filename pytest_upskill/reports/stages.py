@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_upskill.errors import one_line
 from pytest_upskill.reports.table import Line, Shape, laid_out
+from pytest_upskill.scorers.evidence import fold
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import JSON, Outcome, Stage
 from pytest_upskill.verdicts.result import GateResult
@@ -16,6 +17,7 @@ _SHAPE = Shape(
     ("kernels of", "model", "stage"),
     ("seconds",),
 )
+_EVIDENCE = 300
 # What is shown of a run that went well; the others are in results.json.
 _SHOWN = ("compile", "facts", "correct", "robust", "fast")
 
@@ -33,6 +35,16 @@ def stage_lines(
     if rows:
         yield Line("")
         yield from laid_out(rows, _SHAPE, width)
+
+
+def missed_lines(results: Sequence[GateResult], outcomes: Mapping[Sample, Outcome]) -> Iterator[Line]:
+    """Yield a line for each sample that missed a stage: also of those that no gate speaks of, as without a GPU."""
+    for result in results:
+        for sample in result.gate.samples:
+            for stage in outcomes[sample].stages if sample in outcomes else ():
+                if stage.outcome == "missed":
+                    evidence = fold(stage.evidence, _EVIDENCE)
+                    yield Line(one_line(f"{sample.id}: {stage.name}: {evidence}"))
 
 
 def _cells(result: GateResult, rates: StageRates) -> dict[str, str]:
@@ -82,5 +94,7 @@ def stage_properties(stages: Sequence[Stage]) -> Iterator[tuple[str, object]]:
         if stage.outcome != "skipped":
             yield f"stage.{stage.name}", stage.outcome
             yield f"stage.{stage.name}.seconds", f"{stage.seconds:.3f}"
+        if stage.outcome in ("missed", "error"):
+            yield f"stage.{stage.name}.evidence", stage.evidence
         for name, value in stage.figures.items():
             yield f"stage.{stage.name}.{name}", f"{value:.6g}"

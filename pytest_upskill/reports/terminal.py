@@ -10,7 +10,7 @@ from pytest_upskill.errors import one_line
 from pytest_upskill.reports.against import against_notes
 from pytest_upskill.reports.choice import choice_lines
 from pytest_upskill.reports.health import health_lines
-from pytest_upskill.reports.stages import stage_lines
+from pytest_upskill.reports.stages import missed_lines, stage_lines
 from pytest_upskill.reports.table import Line, table
 from pytest_upskill.reports.words import counted, folded, wrapped
 from pytest_upskill.suite.findings import Finding
@@ -61,6 +61,7 @@ def summary(
         verbose = look.verbosity > 0
         notes = [
             *_notes(results, down),
+            *(missed_lines(results, outcomes) if verbose else ()),
             *choice_lines(choices or {}, verbose=verbose),
             *health_lines(results, verbose=verbose),
             *_lint(findings),

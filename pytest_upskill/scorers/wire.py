@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_upskill.errors import ScorerError
-from pytest_upskill.types import Case, Check, Reply, Score, ScoringContext, Usage
+from pytest_upskill.types import Case, Check, Reply, Score, ScoringContext, Stage, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ def pack_job(job: Job) -> bytes:
             "reply": _fields(reply) | {"usage": _fields(reply.usage)},
             "check": _fields(job.check),
             "root": str(job.context.root),
+            "run": job.context.run,
             "case": _fields(case) | {"checks": [_fields(check) for check in case.checks]},
         }
     )
@@ -38,9 +39,9 @@ def pack_job(job: Job) -> bytes:
 def unpack_job(line: bytes) -> Job:
     data = json.loads(line)
     reply = Reply(**data["reply"] | {"usage": Usage(**data["reply"]["usage"])})
-    case = data["case"] | {key: tuple(data["case"][key]) for key in ("tags", "models")}
+    case = data["case"] | {key: tuple(data["case"][key]) for key in ("tags", "models", "marks")}
     case["checks"] = tuple(Check(**check) for check in case["checks"])
-    context = ScoringContext(Path(data["root"]), Case(**case))
+    context = ScoringContext(Path(data["root"]), Case(**case), data["run"])
     return Job(data["scorer"], reply, Check(**data["check"]), context)
 
 
@@ -57,7 +58,10 @@ def unpack_scores(line: bytes) -> list[Score]:
     data = json.loads(line)
     if "error" in data:
         raise ScorerError(data["error"])
-    return [Score(**score) for score in data["scores"]]
+    return [
+        Score(**score | {"stages": tuple(Stage(**stage) for stage in score["stages"])})
+        for score in data["scores"]
+    ]
 
 
 def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any of our own dataclasses

@@ -13,7 +13,8 @@ from tests.session.conftest import Project
 Run = Callable[..., pytest.RunResult]
 META = "skills/demo/skill_meta.json"
 KNOWN = (
-    "contains, contains_any, data, equals, file, json_schema, max_latency, max_output_tokens, not_contains, python, "
+    "contains, contains_any, data, equals, file, json_schema, kernel, max_latency, max_output_tokens, not_contains, "
+    "python, "
     "regex"
 )
 ALIASES = "glm, gpt-5.4-mini, gpt-5.4-nano, gpt-5.5, haiku, opus, reader, sonnet"

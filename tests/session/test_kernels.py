@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +20,7 @@ from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.sandbox import reports
 from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.reports.results import schema
-from tests.session.conftest import Project
+from tests.session.conftest import QUIET, Project
 from tests.session.test_reports_of_runs import properties
 
 Run = Callable[..., pytest.RunResult]
@@ -276,3 +280,35 @@ def test_no_key_reaches_the_process_of_the_reference(
     kernels.run("--upskill-kernel-executor=emulated", models="author")
     assert "PATH" in json.loads(seen.read_text())
     assert "canary" not in seen.read_text()
+
+
+SLOW = """
+```cuda
+template <long long A, int N> struct Wide {
+  static const long long value = Wide<2 * A, N - 1>::value + Wide<2 * A + 1, N - 1>::value;
+};
+template <long long A> struct Wide<A, 0> { static const long long value = A; };
+// launch: grid=(1) block=(32)
+extern "C" __global__ void scale(const T* x, T* y, int n, float by) { y[0] = Wide<1, 24>::value; }
+```
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_an_interrupt_in_the_midst_of_a_compilation_ends_the_run(kernels: Project, workers: str) -> None:
+    for name in ("with.md", "without.md"):
+        (kernels.path / name).write_text(SLOW)
+    command = [sys.executable, "-m", "pytest", *QUIET, workers, "--upskill-models=author:one"]
+    with subprocess.Popen(command, cwd=kernels.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+        try:
+            # The lock is taken by whoever is about to compile.
+            locks = kernels.path / ".upskill" / "kernels" / "locks"
+            while not (locks.is_dir() and any(locks.iterdir())):
+                assert run.poll() is None, run.stdout and run.stdout.read()
+                time.sleep(0.05)
+            time.sleep(0.5)
+            run.send_signal(signal.SIGINT)
+            run.wait(30)
+        finally:
+            run.kill()
+    assert run.returncode == pytest.ExitCode.INTERRUPTED

@@ -20,6 +20,7 @@ from pytest_upskill.kernels.sandbox.limits import MIB, Ran
 from pytest_upskill.kernels.sandbox.plan import Plan
 
 _MOST_OUTPUT = MIB
+_POLL = 0.2  # seconds
 # The packages stay empty: what their own __init__ imports would make each start several times as long.
 _BOOT = """
 import sys
@@ -149,7 +150,7 @@ def communicate(started: Started, stdin: bytes) -> Ran:
             os.set_blocking(feed.fileno(), False)
             selector.register(feed, selectors.EVENT_WRITE, "feed")
         try:
-            _exchange(selector, memoryview(stdin), texts)
+            _exchange(selector, memoryview(stdin), texts, started)
         finally:
             for end in (feed, out, errors):
                 if end:
@@ -162,12 +163,16 @@ def communicate(started: Started, stdin: bytes) -> Ran:
     return Ran(ran.code, ran.signal, bytes(texts["out"]), bytes(texts["errors"]), ran.ended, ran.seconds)
 
 
-def _exchange(selector: selectors.BaseSelector, stdin: memoryview, texts: dict[str, bytearray]) -> None:
+def _exchange(
+    selector: selectors.BaseSelector, stdin: memoryview, texts: dict[str, bytearray], started: Started
+) -> None:
     over = False
     while True:
-        ready = selector.select(0 if over else None)
+        ready = selector.select(0 if over else _POLL)
         if over and not ready:
             return
+        # Who kills it from another thread takes the supervisor's answer, and this one would wait for it for ever.
+        over = over or (not ready and started.ended)
         for key, _ in ready:
             file: Any = key.fileobj
             if key.data == "control":

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.sandbox import view
 from pytest_upskill.kernels.sandbox.levels import Kind, Order
 from pytest_upskill.kernels.sandbox.limits import Level, Limits, Ran
@@ -23,6 +24,7 @@ class Sandbox:
         self._kind = kind
         self._lock = threading.Lock()
         self._running: set[Started] = set()
+        self._closed = False
 
     @property
     def level(self) -> Level:
@@ -51,7 +53,7 @@ class Sandbox:
             devices: it sees the nodes of NVIDIA's driver.
 
         Raises:
-            ScorerError: it could not be started.
+            ScorerError: it could not be started, or the sandbox is closed.
         """
         order = self._order(command, workdir, readable, limits, environment, devices, ())
         started = self._start(order, subprocess.PIPE, subprocess.PIPE, subprocess.PIPE)
@@ -81,8 +83,9 @@ class Sandbox:
         return self._start(order, subprocess.DEVNULL, subprocess.DEVNULL, errors)
 
     def close(self) -> None:
-        """End all that still runs."""
+        """End all that still runs; nothing can be started any more."""
         with self._lock:
+            self._closed = True
             running = set(self._running)
         for started in running:
             self._end(started)
@@ -112,8 +115,11 @@ class Sandbox:
         return Order(whole, work, folders, limits, environment, devices, keep)
 
     def _start(self, order: Order, stdin: int, stdout: int, stderr: int | IO[bytes]) -> Started:
-        started = Started(self._kind.plan(order), Path(order.command[0]).name, stdin, stdout, stderr)
+        plan, name = self._kind.plan(order), Path(order.command[0]).name
         with self._lock:
+            if self._closed:
+                raise ScorerError(f"the run is over: {name} is not started in the sandbox any more")
+            started = Started(plan, name, stdin, stdout, stderr)
             self._running = {other for other in self._running if not other.ended} | {started}
         return started
 

@@ -236,3 +236,28 @@ def wait_for(answer: object, seconds: float = 10.0) -> None:
     while not answer():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_whoever_waits_for_a_command_wakes_when_another_thread_closes_the_sandbox(
+    sandbox: Sandbox, work: Path
+) -> None:
+    ended: list[str] = []
+
+    def run() -> None:
+        command = ["sh", "-c", "echo > begun; sleep 60"]
+        ended.append(sandbox.run(command, workdir=work, readable=(), limits=Limits(wall_seconds=90)).ended)
+
+    waiting = threading.Thread(target=run, daemon=True)
+    waiting.start()
+    while not (work / "begun").exists() and waiting.is_alive():
+        time.sleep(0.02)
+    sandbox.close()
+    waiting.join(10)
+    assert ended == ["killed"]
+
+
+def test_a_sandbox_that_is_closed_starts_nothing(sandbox: Sandbox, work: Path) -> None:
+    sandbox.close()
+    with pytest.raises(ScorerError) as error:
+        sandbox.run(["true"], workdir=work, readable=(), limits=LIMITS)
+    assert str(error.value) == "the run is over: true is not started in the sandbox any more"
