@@ -1,6 +1,7 @@
 """From a kernel's source to a cubin and its facts, in a sandbox: nvcc to PTX, then ptxas by itself.
 
-What the source makes nvcc print can so never stand in what ptxas prints, from which facts are read.
+What the source makes nvcc print can so never stand in what ptxas prints, from which facts are read; and PTX that would
+make ptxas print words of its own is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import re
 import shlex
 import stat
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +22,10 @@ from pytest_upskill.kernels.artefacts import Artefacts, key_of
 from pytest_upskill.kernels.data import Artefact, Miss
 from pytest_upskill.kernels.diagnostics import MAIN, PRELUDE, shortened
 from pytest_upskill.kernels.elf import BadCubin, read_cubin
+from pytest_upskill.kernels.ptx import check_ptx, takes_stack
 from pytest_upskill.kernels.ptxas import gather
 from pytest_upskill.kernels.sandbox.limits import GIB, Limits, Ran, ending
+from pytest_upskill.kernels.scratch import scratch
 from pytest_upskill.kernels.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -49,6 +54,8 @@ _CRASH = re.compile(
     re.MULTILINE,
 )
 _LARGEST = 2**26
+# ptxas says a few lines of each function.
+_LARGEST_REPORT = 2**20
 _SYSTEM_HEADERS = (Path("/usr/include"), Path("/usr/lib"))
 _EMPTY = 'extern "C" __global__ void empty() {}\n'
 
@@ -73,7 +80,7 @@ class Compiler:
             ScorerError: the compiler itself does not work here.
         """
         flags = " ".join(_FLAGS)
-        key = key_of(source, prelude, flags, arch, entry, self.toolchain.identity)
+        key = key_of(source, prelude, flags, arch, entry, self.toolchain.identity, self._sandbox.level)
         found = self._artefacts.get(key)
         if found is not None:
             return found
@@ -107,17 +114,17 @@ class Compiler:
         self._sound.add((arch, prelude))
 
     def _tried(self, source: str, prelude: str, arch: str, entry: str) -> Artefact:
-        with tempfile.TemporaryDirectory(prefix="upskill-", ignore_cleanup_errors=True) as name:
-            folder = Path(name).resolve()
+        with scratch("upskill-") as folder:
             for file, text in ((MAIN, source), (PRELUDE, prelude)):
                 (folder / file).write_bytes(text.encode(errors="replace"))
                 os.utime(folder / file, (_DATE, _DATE))
             printed = self._run(arch, folder, source)
-            cubin = left_behind(folder / _CUBIN)
-        try:
-            facts = gather(read_cubin(cubin), printed, arch, entry)
-        except BadCubin as error:
-            raise ScorerError(f"the cubin that {self.toolchain.name} made cannot be read: {error}") from None
+            # Where an empty kernel can be read and this one cannot, it is this one's doing.
+            with _unreadable():
+                ptx, cubin = left_behind(folder / _PTX).decode(errors="replace"), left_behind(folder / _CUBIN)
+        with _unreadable():
+            check_ptx(ptx)
+            facts = replace(gather(read_cubin(cubin), printed, arch, entry), dynamic_stack=takes_stack(ptx))
         return Artefact(cubin, facts, self.toolchain.name, hashlib.sha256(cubin).hexdigest())
 
     def _run(self, arch: str, folder: Path, source: str) -> str:
@@ -130,7 +137,9 @@ class Compiler:
             environment={**self.toolchain.environment, "SOURCE_DATE_EPOCH": str(_DATE)},
         )
         succeeded = ran.ended == "exited" and ran.code == 0
-        report = left_behind(folder / _REPORT) if succeeded or (folder / _REPORT).is_file() else b""
+        there = succeeded or (folder / _REPORT).is_file()
+        with _unreadable():
+            report = left_behind(folder / _REPORT, _LARGEST_REPORT) if there else b""
         if succeeded:
             return report.decode(errors="replace")
         printed = (ran.stdout + ran.stderr + report).decode(errors="replace")
@@ -139,6 +148,15 @@ class Compiler:
             trusted = (*self.toolchain.folders, *_SYSTEM_HEADERS)
             why = shortened(printed, source, folder, trusted) or f"the compiler refused it: {ending(ran)}"
         raise Miss("compile", why)
+
+
+@contextmanager
+def _unreadable() -> Iterator[None]:
+    """Turn into a miss what the compiler left and cannot be read; whoever calls sees whether an empty kernel can."""
+    try:
+        yield
+    except (BadCubin, ScorerError) as error:
+        raise Miss("compile", f"what the compiler made of it cannot be read: {error}") from None
 
 
 def _command(toolchain: Toolchain, arch: str) -> list[str]:
@@ -171,20 +189,18 @@ def _why(ran: Ran, printed: str) -> str:
     return ""
 
 
-def left_behind(path: Path) -> bytes:
-    """Read what a sandboxed program wrote: only a plain file. Raises `ScorerError`."""
+def left_behind(path: Path, most: int = _LARGEST) -> bytes:
+    """Read what a sandboxed program wrote: only a plain file of at most `most` bytes. Raises `ScorerError`."""
     try:
         with open(path, "rb", opener=_no_link) as file:
             status = os.fstat(file.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST:
+            if stat.S_ISREG(status.st_mode) and status.st_size <= most:
                 return file.read()
     except OSError as error:
         raise ScorerError(
             f"a program of the compiler said that all went well, and left nothing: {error}"
         ) from None
-    raise ScorerError(
-        f"a program of the compiler left no plain file of at most {_LARGEST} bytes: {path.name}"
-    )
+    raise ScorerError(f"a program of the compiler left no plain file of at most {most} bytes: {path.name}")
 
 
 def _no_link(path: str, flags: int) -> int:

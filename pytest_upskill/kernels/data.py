@@ -32,7 +32,7 @@ class Facts:
     `spill_stores` and `spill_loads` in bytes a thread; `shared` static bytes a block; `constant` and `globals_` bytes
     of module-scope `__constant__` and `__device__` variables; `externs` are functions that the code calls and does
     not hold (`vprintf`, `malloc`), `managed` are variables that the host shares, `textures` references to textures
-    and surfaces.
+    and surfaces. With `dynamic_stack` it takes stack beyond that while it runs.
     """
 
     arch: str
@@ -48,6 +48,7 @@ class Facts:
     externs: tuple[str, ...] = ()
     managed: tuple[str, ...] = ()
     textures: tuple[str, ...] = ()
+    dynamic_stack: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,13 @@ def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> l
         ) from None
     finally:
         process.close()
-    found = [unpack_device(fields) for fields in answer["devices"]]
+    try:
+        found = [unpack_device(fields) for fields in answer["devices"]]
+    except (KeyError, TypeError, ValueError):
+        raise ScorerError(
+            "the CUDA devices of this machine cannot be told: what came is no description of them; see whether "
+            "nvidia-smi works"
+        ) from None
     # The library tells the version of CUDA alone, and one CUDA has had many drivers of different speeds.
     module = _driver_module()
     return [replace(each, driver=f"{module}, CUDA {each.driver}") if module else each for each in found]
@@ -131,36 +137,68 @@ def _let_go(lock: Lock) -> None:
 def _opened(path: Path) -> int:
     """Return a descriptor of a lock file that others can use as well, whoever made it."""
     try:
-        _make_folder(path.parent)
-        descriptor = _open(path)
+        folder = _open_folder(path.parent)
+        try:
+            descriptor = _open(path.name, folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise ScorerError(f"the lock of a device cannot be used: {error}; remove what is there") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
-        raise ScorerError(f"the lock of a device cannot be used: {path} is no file; remove it")
+        # What has another name may be any file: it would be emptied here.
+        what = "has another name too" if stat.S_ISREG(status.st_mode) else "is no file"
+        raise ScorerError(f"the lock of a device cannot be used: {path} {what}; remove it")
     return descriptor
 
 
-def _make_folder(folder: Path) -> None:
+def _open_folder(path: Path) -> int:
+    """Return a descriptor of the folder of locks, in which nobody but root and this user may replace a lock."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    made = False
     with suppress(FileExistsError):
-        folder.mkdir(parents=True)
-        # As in /tmp itself, anybody may add a file and nobody may remove another's. The mask must not count.
-        folder.chmod(0o1777)
-    if not stat.S_ISDIR(folder.lstat().st_mode):
-        raise NotADirectoryError(f"{folder} is no folder")
+        # As in /tmp itself, anybody may add a file and nobody may remove another's.
+        path.mkdir(mode=0o1777, parents=True)
+        made = True
+    try:
+        folder = os.open(path, flags)
+    except NotADirectoryError:
+        raise NotADirectoryError(f"{path} is no folder") from None
+    try:
+        if made:
+            # The mask must not count.
+            os.fchmod(folder, 0o1777)
+        _check_folder(path, os.fstat(folder))
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
 
 
-def _open(path: Path) -> int:
+def _check_folder(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise PermissionError(
+            f"{path} belongs to the user {status.st_uid}, who can take a lock away from whoever holds it (root can "
+            f"make it for all: install -d -m 1777 {path})"
+        )
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+        raise PermissionError(
+            f"{path} lets others take a lock away from whoever holds it (chmod +t {path} forbids that)"
+        )
+
+
+def _open(name: str, folder: int) -> int:
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     for _ in range(10):
         # Not both in one: in a folder for all, the kernel may refuse to create what another user has made.
         with suppress(FileNotFoundError):
-            return os.open(path, flags)
+            return os.open(name, flags, dir_fd=folder)
         with suppress(FileExistsError):
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+            descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
             os.fchmod(descriptor, 0o666)
             return descriptor
-    raise FileNotFoundError(f"{path} comes and goes")
+    raise FileNotFoundError(f"{name} comes and goes")
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -17,6 +17,8 @@ _REASONS = {
     "malloc": "memory is given to a kernel by its caller; take a workspace instead of malloc or new",
     "free": "memory is given to a kernel by its caller; take a workspace instead of free or delete",
 }
+_LIBRARIES = ("_ZN3cub", "_ZN6thrust", "_ZN4cuda")
+_MOST_NAMES = 6
 _OTHER = "a kernel may call only what it holds itself"
 
 
@@ -38,6 +40,7 @@ def check_facts(
     _check_entry(facts.entries, entry)
     _check_parameters(facts.parameters, sizes, names)
     _check_outside(facts)
+    _check_stack(facts)
     _check_limit("registers a thread", facts.registers, gates.max_registers)
     _check_limit("bytes of spilled registers a thread", _spilled(facts), gates.max_spill)
     _check_limit("bytes of stack a thread", facts.stack, gates.max_stack)
@@ -48,16 +51,17 @@ def _spilled(facts: Facts) -> int:
 
 
 def _check_entry(entries: Sequence[str], entry: str) -> None:
-    others = [_shown(name) for name in entries if name != entry]
+    # CUB and Thrust bring kernels of their own with their headers: nobody launches them.
+    others = [_shown(name) for name in entries if name != entry and not name.startswith(_LIBRARIES)]
     if entry not in entries:
-        has = f"it has: {listing(others)}" if others else "it has no kernel at all"
+        has = f"it has: {_these(others)}" if others else "it has no kernel at all"
         raise Miss(
             "facts",
             f"there is no kernel '{entry}' in the compiled code; {has}. Declare it extern \"C\" __global__.",
         )
     if others:
         raise Miss(
-            "facts", f"the code has more kernels than '{entry}': {listing(others)}; it must be the only one"
+            "facts", f"the code has more kernels than '{entry}': {_these(others)}; it must be the only one"
         )
 
 
@@ -71,6 +75,14 @@ def _check_parameters(found: Sequence[tuple[int, int]], sizes: Sequence[int], na
                 "facts",
                 f"parameter {number}{name} of the kernel has {size} bytes, and in its signature {expected}",
             )
+
+
+def _check_stack(facts: Facts) -> None:
+    if facts.dynamic_stack:
+        raise Miss(
+            "facts",
+            "the kernel takes stack while it runs (alloca), which no limit sees: take an array of fixed size",
+        )
 
 
 def _check_outside(facts: Facts) -> None:
@@ -101,7 +113,9 @@ def _check_limit(what: str, found: int, limit: int | None) -> None:
 
 
 def _these(names: Iterable[str]) -> str:
-    return listing(_shown(name) for name in names)
+    shown = [_shown(name) for name in names]
+    more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
+    return listing(shown[:_MOST_NAMES]) + more
 
 
 def _shown(name: str) -> str:

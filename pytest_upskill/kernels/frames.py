@@ -35,7 +35,7 @@ def receive(source: socket.socket, most: int) -> tuple[dict[str, Any], list[byte
     try:
         message = json.loads(bytes(_exactly(source, length)))
         head, sizes = dict(message["head"]), [int(size) for size in message["blocks"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise Broken(f"what came is no message: {error}") from None
     if min(sizes, default=0) < 0 or sum(sizes) > most:
         raise Broken("what came is no message: its blocks are too long")

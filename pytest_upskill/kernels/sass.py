@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import ScorerError, listing, one_line
 from pytest_upskill.kernels.compile import left_behind
 from pytest_upskill.kernels.data import Miss
 from pytest_upskill.kernels.sandbox.limits import GIB, Limits, ending
+from pytest_upskill.kernels.scratch import scratch
 from pytest_upskill.kernels.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def instructions(cubin: bytes, toolchain: Toolchain, sandbox: Sandbox) -> Counte
             "a case asks for instructions (sass_required, sass_forbidden), and there is no nvdisasm to find them; "
             "install it: pip install nvidia-cuda-nvdisasm"
         )
-    with tempfile.TemporaryDirectory(prefix="upskill-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
+    with scratch("upskill-") as folder:
         (folder / _FILE).write_bytes(cubin)
         ran = sandbox.run(
             ["/bin/sh", "-c", f'exec "$0" -c {_FILE} > {_LISTING}', str(toolchain.disassembler)],

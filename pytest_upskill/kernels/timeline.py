@@ -11,6 +11,8 @@ from pytest_upskill.errors import NotApplicable, ScorerError
 from pytest_upskill.kernels.data import Miss
 from pytest_upskill.types import Stage, StageOutcome
 
+_LONGEST = 4000
+
 
 @dataclass(slots=True)
 class Note:
@@ -33,7 +35,7 @@ class Timeline:
 
         def end(outcome: StageOutcome, evidence: str) -> None:
             seconds = time.perf_counter() - started
-            self.stages.append(Stage(name, outcome, evidence, seconds, dict(note.figures)))
+            self.stages.append(Stage(name, outcome, evidence[:_LONGEST], seconds, dict(note.figures)))
 
         try:
             yield note

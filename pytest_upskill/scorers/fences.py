@@ -11,7 +11,7 @@ _LIST_ITEM = re.compile(r" *(?:[-*+]|\d{1,9}[.)]) {1,4}(?=\S)")
 _INFO_WORD = re.compile(r"""\{?(?:[\w-]+=)?(?:"[^"]*"|'[^']*')|\S+""")
 _TITLE = re.compile(r"(?:#{1,6}\s+)?(?:(?:[-*+]|\d{1,3}[.)])\s+)?")
 _FILE_COLON = re.compile(r"\**(?:file|filename|path)\**:\**\s*", re.IGNORECASE)
-_COMMENT = re.compile(r"\s*(?:#|//|--|;|%|/\*|<!--)\s*(?P<rest>\S.*?)\s*(?:\*/|-->)?\s*")
+_COMMENT = re.compile(r"(?:#|//|--|;|%|/\*|<!--)\s*(?P<rest>\S.*?)(?:\*/|-->)?")
 _PATH = re.compile(r"/?(?:[\w@+~.\[\]-]+/)*[\w@+~.\[\]-]+")
 _SUFFIX = re.compile(r"\.[A-Za-z]\w*$")
 _NO_SUFFIX = frozenset({"Dockerfile", "Makefile", "Justfile", "Procfile", "LICENSE", "README"})
@@ -139,8 +139,8 @@ def _read_info(info: str) -> tuple[str, str]:
 
 def _comment_name(content: Sequence[str]) -> str:
     first = content[0] if content else ""
-    match = _COMMENT.fullmatch(first) if len(first) <= _LONGEST_LINE else None
-    return _path(_FILE_COLON.sub("", match["rest"], count=1)) if match else ""
+    match = _COMMENT.fullmatch(first.strip()) if len(first) <= _LONGEST_LINE else None
+    return _path(_FILE_COLON.sub("", match["rest"].strip(), count=1)) if match else ""
 
 
 def _title_name(before: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from pytest_upskill.kernels.devices import devices, hold
 from tests.kernels.emulated import build
 from tests.kernels.emulated.machine import machine, needs
 from tests.kernels.emulated.plain import PlainSandbox
+from tests.kernels.test_launcher import Liar
 
 DEVICE = Device(1, "H200", "GPU-1", (9, 0), 1, 1, "13.0")
 
@@ -168,6 +169,66 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
         hold(DEVICE, 0, tmp_path / "locks"),
     ):
         pass
+
+
+@pytest.mark.parametrize(("mode", "mends"), [(0o777, 0o1777), (0o720, 0o700)])
+def test_a_folder_in_which_others_can_replace_a_lock_is_refused(
+    tmp_path: Path, mode: int, mends: int
+) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ScorerError) as caught, hold(DEVICE, 0, folder):
+        pass
+    assert str(caught.value) == (
+        f"the lock of a device cannot be used: {folder} lets others take a lock away from whoever holds it "
+        f"(chmod +t {folder} forbids that); remove what is there"
+    )
+    folder.chmod(mends)
+    with hold(DEVICE, 0, folder):
+        pass
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder to another user")
+    folder = tmp_path / "locks"
+    with hold(DEVICE, 0, folder):
+        pass
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(ScorerError) as caught, hold(DEVICE, 0, folder):
+        pass
+    assert str(caught.value) == (
+        f"the lock of a device cannot be used: {folder} belongs to the user 12345, who can take a lock away from "
+        f"whoever holds it (root can make it for all: install -d -m 1777 {folder}); remove what is there"
+    )
+
+
+def test_a_file_that_has_another_name_is_not_emptied(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("kept\n", encoding="ascii")
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    (folder / "GPU-1.lock").hardlink_to(kept)
+    with pytest.raises(ScorerError) as caught, hold(DEVICE, 0, folder):
+        pass
+    assert str(caught.value) == (
+        f"the lock of a device cannot be used: {folder}/GPU-1.lock has another name too; remove it"
+    )
+    assert kept.read_text(encoding="ascii") == "kept\n"
+
+
+def test_what_describes_no_device_is_an_error_that_says_so() -> None:
+    text = b'{"head": {"devices": [{}]}, "blocks": []}'
+    code = f"import os, time; os.write(fd, {len(text).to_bytes(8, 'little') + text!r}); time.sleep(20)"
+    sandbox = Liar(code)
+    with pytest.raises(ScorerError) as caught:
+        devices(sandbox)  # type: ignore[arg-type]
+    sandbox.close()
+    assert str(caught.value) == (
+        "the CUDA devices of this machine cannot be told: what came is no description of them; see whether "
+        "nvidia-smi works"
+    )
 
 
 def test_a_lock_file_that_was_removed_meanwhile_locks_nobody_out(tmp_path: Path) -> None:

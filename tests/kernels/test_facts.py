@@ -130,3 +130,20 @@ def test_real_kernels_are_judged_by_what_was_compiled() -> None:
         check_facts(compiled("spills").facts, (8, 4), SpecGates(max_spill=0), "spills")
     with pytest.raises(Miss, match="400 bytes of stack a thread; the case allows 100"):
         check_facts(compiled("local").facts, (8, 4), SpecGates(max_stack=100), "local")
+
+
+def test_kernels_that_a_library_brings_are_no_second_ones() -> None:
+    names = ("k", "_ZN3cub17CUB_300001_SM_9006detail11EmptyKernelIvEEvv", "_ZN6thrust4copyEv")
+    check_facts(replace(FACTS, entries=names), SIZES, SpecGates(), "k", NAMES)
+
+
+def test_many_names_are_cut() -> None:
+    assert refusal(replace(FACTS, entries=("k", *(f"z{n}" for n in range(9))))) == (
+        "the code has more kernels than 'k': z0, z1, z2, z3, z4, z5 and 3 more; it must be the only one"
+    )
+
+
+def test_stack_that_is_taken_at_run_time_is_a_miss() -> None:
+    assert refusal(replace(FACTS, dynamic_stack=True)) == (
+        "the kernel takes stack while it runs (alloca), which no limit sees: take an array of fixed size"
+    )

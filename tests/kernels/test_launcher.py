@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -392,6 +393,14 @@ class Liar(PlainSandbox):
             "import os; t = b'{\"head\": {}, \"blocks\": [99]}'; os.write(fd, len(t).to_bytes(8, 'little') + t)",
             "garbled: what came is no message: its blocks are too long",
         ),
+        (
+            "import os; t = b'{\"head\": {}, \"blocks\": [1e999]}'; os.write(fd, len(t).to_bytes(8, 'little') + t)",
+            "garbled: what came is no message: cannot convert float infinity to integer",
+        ),
+        (
+            'import os; t = b\'{"head": {"fault": 1}, "blocks": []}\'; os.write(fd, bytes([len(t), *[0] * 7]) + t)',
+            "garbled: what came is no fault",
+        ),
         ("", "ended: the launcher ended with exit code 0"),
         ("raise OSError('no')", "ended: the launcher ended with exit code 1; its last words: OSError: no"),
     ],
@@ -404,6 +413,58 @@ def test_what_is_no_launcher_is_a_fault_at_once(code: str, words: str) -> None:
     assert str(caught.value) == words
     assert caught.value.sticky
     assert not caught.value.of_kernel
+
+
+LOADED = {"number": 1, "registers": 2, "shared": 0, "threads": 1024}
+CALLED = {"broken_guards": [], "changed_inputs": [], "milliseconds": 1}
+# Answers what it is told to, one after the other, to whatever it is asked.
+ANSWERS = """
+import json, socket, struct
+link = socket.socket(fileno=fd)
+for head in json.loads({heads!r}):
+    (length,) = struct.unpack("<Q", link.recv(8, socket.MSG_WAITALL))
+    message = json.loads(link.recv(length, socket.MSG_WAITALL))
+    link.recv(sum(message["blocks"]), socket.MSG_WAITALL)
+    text = json.dumps({{"head": head, "blocks": []}}).encode()
+    link.sendall(struct.pack("<Q", len(text)) + text)
+"""
+
+
+def told(*heads: dict[str, Any]) -> Called:
+    """Load and call a kernel in a launcher that answers this."""
+    device = Device(0, "none", "GPU-0", (9, 0), 1, 1, "13.0")
+    sandbox = Liar(ANSWERS.format(heads=json.dumps([{}, *heads])))
+    try:
+        with Launcher(device, sandbox) as launcher:  # type: ignore[arg-type]
+            launcher.load(b"cubin", "act")
+            return launcher.call(act("COPY", keep=False))
+    finally:
+        sandbox.close()
+
+
+def test_an_answer_that_is_one_is_understood() -> None:
+    assert told(LOADED, CALLED) == Called([], (), (), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("heads", "words"),
+    [
+        ([{}], "the answer has no 'number'"),
+        ([LOADED | {"shared": "0"}], "the answer has something else where a whole number belongs"),
+        ([LOADED, {}], "the answer has no 'broken_guards'"),
+        ([LOADED, CALLED | {"changed_inputs": "x"}], "the answer has something else where names belong"),
+        ([LOADED, CALLED | {"broken_guards": [[]]}], "the answer has something else where names belong"),
+        ([LOADED, CALLED | {"milliseconds": math.nan}], "the answer has something else where a time belongs"),
+        ([LOADED, CALLED | {"milliseconds": 10**400}], "the answer has something else where a time belongs"),
+        ([LOADED, CALLED | {"milliseconds": -1}], "the answer has something else where a time belongs"),
+        ([LOADED, CALLED | {"milliseconds": None}], "the answer has something else where a time belongs"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_fault(heads: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(Fault) as caught:
+        told(*heads)
+    assert str(caught.value) == f"garbled: {words}"
+    assert caught.value.sticky
 
 
 def test_a_device_that_is_gone_is_told(here: Machine) -> None:

@@ -67,7 +67,6 @@ def test_facts_are_those_of_the_cubin_and_the_report() -> None:
     ("printed", "what"),
     [
         (PRINTED.replace("64 registers", "1 registers"), "the registers (1 and 64)"),
-        (PRINTED.replace("464 bytes stack", "0 bytes stack"), "the stack frame (0 and 464)"),
         (PRINTED.replace("256 bytes smem", "64 bytes smem"), "the static shared memory (64 and 1280)"),
         (PRINTED.replace("216 bytes gmem", "0 bytes gmem"), "bytes of global variables (0 and 216)"),
         ("", "bytes of global variables (0 and 216)"),

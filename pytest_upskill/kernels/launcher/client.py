@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from pytest_upskill.kernels.data import Device, Tensor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 START_LIMIT = 60.0
 LIMIT = 10.0
+_YEAR = 3.2e10  # milliseconds
 
 
 class Launcher:
@@ -66,7 +68,8 @@ class Launcher:
     def load(self, cubin: bytes, entry: str) -> Loaded:
         """Load a kernel to see that the device takes it; each call loads it anew."""
         answer, _ = self._ask({"op": "load", "entry": entry}, [cubin])
-        loaded = Loaded(**answer)
+        with self._understanding():
+            loaded = Loaded(*(_whole(answer[name]) for name in ("number", "registers", "shared", "threads")))
         self._last = loaded.number
         return loaded
 
@@ -86,18 +89,31 @@ class Launcher:
         tensors = [argument for argument in call.arguments if isinstance(argument, Tensor)]
         sizes = [tensor.nbytes for tensor in tensors if is_output(tensor)] if call.keep else []
         answer, outputs = self._ask(head, most=sum(sizes), data=sum(tensor.nbytes for tensor in tensors))
-        if [len(output) for output in outputs] != sizes:
-            self.close()
-            raise Fault("garbled", sticky=True, said="the outputs have not the size that they should have")
-        return Called(
-            outputs, tuple(answer["broken_guards"]), tuple(answer["changed_inputs"]), answer["milliseconds"]
-        )
+        with self._understanding():
+            if [len(output) for output in outputs] != sizes:
+                raise ValueError("the outputs have not the size that they should have")
+            broken, changed = _names(answer["broken_guards"]), _names(answer["changed_inputs"])
+            return Called(outputs, broken, changed, _time(answer["milliseconds"]))
 
     def close(self) -> None:
         """End the process. May be called again."""
         process, self._process = self._process, None
         if process is not None and process.close() and self._lock is not None:
             self._lock.users -= 1
+
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """Raise a `Fault` where an answer is not one that a launcher gives."""
+        try:
+            yield
+        except KeyError as missing:
+            said = f"the answer has no {missing}"
+        except ValueError as error:
+            said = str(error)
+        else:
+            return
+        self.close()
+        raise Fault("garbled", sticky=True, said=said)
 
     def _ask(
         self, head: Head, blocks: Sequence[bytes] = (), *, most: int = 0, data: int = 0
@@ -113,3 +129,22 @@ class Launcher:
                 # Nothing but the kernel can have kept it, or brought it down.
                 raise Fault(fault.word, sticky=True, said=fault.said, of_kernel=True) from None
             raise
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise ValueError("the answer has something else where a whole number belongs")
+    return value
+
+
+def _time(value: object) -> float:
+    # No comparison holds of what is no number; and no call takes a year.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _YEAR:
+        raise ValueError("the answer has something else where a time belongs")
+    return float(value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("the answer has something else where names belong")
+    return tuple(value)

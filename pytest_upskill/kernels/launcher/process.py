@@ -6,16 +6,16 @@ import json
 import os
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels import frames
 from pytest_upskill.kernels.launcher.wire import Fault, Head
+from pytest_upskill.kernels.scratch import scratch
 from pytest_upskill.scorers.evidence import fold
 
 if TYPE_CHECKING:
@@ -54,15 +54,16 @@ class LauncherProcess:
     def __init__(
         self, sandbox: Sandbox, driver: str | os.PathLike[str] | None, inherit: Sequence[int] = ()
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="upskill-launcher-", ignore_cleanup_errors=True)
+        self._folder = ExitStack()
+        folder = self._folder.enter_context(scratch("upskill-launcher-"))
         self._socket, theirs = socket.socketpair()
         self._timed_out = False
         try:
             with theirs:
-                self._started = _start(sandbox, driver, Path(self._folder.name), theirs.fileno(), inherit)
+                self._started = _start(sandbox, driver, folder, theirs.fileno(), inherit)
         except BaseException:
             self._socket.close()
-            self._folder.cleanup()
+            self._folder.close()
             raise
 
     def ask(
@@ -92,8 +93,19 @@ class LauncherProcess:
             watch.cancel()
             watch.join()
         if "fault" in answer:
-            raise _refusal(answer["fault"])
+            raise self._refusal(answer["fault"])
         return answer, back
+
+    def garbled(self, said: str) -> Fault:
+        """End the process, whose answer is not one that it gives, and return the fault to raise."""
+        self.close()
+        return Fault("garbled", sticky=True, said=said)
+
+    def _refusal(self, fault: Head) -> Fault:
+        try:
+            return Fault(fault["word"], fault["sticky"], fault["said"], of_kernel=fault["of_kernel"])
+        except (KeyError, TypeError):
+            return self.garbled("what came is no fault")
 
     def close(self) -> bool:
         """Kill the process; whether it has ended. May be called again."""
@@ -101,7 +113,7 @@ class LauncherProcess:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._started.kill()
-        self._folder.cleanup()
+        self._folder.close()
         try:
             self._started.wait(_END_LIMIT)
         except (TimeoutError, ScorerError):
@@ -155,7 +167,3 @@ def _start(
         environment={**_ENVIRONMENT, **{name: os.environ[name] for name in _CHOOSING if name in os.environ}},
         devices=True,
     )
-
-
-def _refusal(fault: Head) -> Fault:
-    return Fault(fault["word"], fault["sticky"], fault["said"], of_kernel=fault["of_kernel"])

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pytest_upskill.kernels.sandbox.bubblewrap import Bubblewrap
 from pytest_upskill.kernels.sandbox.levels import Bare, Kind, Landlock
 from pytest_upskill.kernels.sandbox.limits import MIB, Level, LevelReport, Limits, SandboxMissing, ending
 from pytest_upskill.kernels.sandbox.sandbox import Sandbox
+from pytest_upskill.kernels.scratch import scratch
 
 _PROBE = Limits(
     cpu_seconds=5, wall_seconds=10, memory_bytes=512 * MIB, file_bytes=MIB, disk_bytes=8 * MIB, processes=16
@@ -120,12 +120,12 @@ def _landlock() -> tuple[Kind, str]:
 
 
 def _probe(kind: Kind, what: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="upskill-probe-") as name:
-        workdir, secret = Path(name, "work"), Path(name, "secret")
+    with scratch("upskill-probe-") as folder:
+        workdir, secret = folder / "work", folder / "secret"
         workdir.mkdir()
         secret.write_text("secret\n", encoding="ascii")
         # Open to all: the sandbox must deny it, not the rights of the file.
-        Path(name).chmod(0o755)
+        folder.chmod(0o755)
         with Sandbox(kind) as sandbox:
             try:
                 ran = sandbox.run(

@@ -10,20 +10,29 @@ from collections.abc import Iterable
 from pytest_upskill.kernels.sandbox.syscalls import MACHINES, number
 
 # linux/filter.h and linux/seccomp.h: classic BPF over `struct seccomp_data`.
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _MASK, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _AT_NUMBER, _AT_MACHINE, _AT_ARGUMENTS = 0, 4, 16
 _ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 # On x86_64 the x32 calls share the machine's mark and have this bit set.
 _X32 = 0x40000000
+_ALL = 0xFFFFFFFF
 
 # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET: in a user namespace of its own a process has all capabilities, and
 # so reaches far more of the kernel.
 _NEW_NAMESPACES = 0x7E020000
-_AF_UNIX = 1
+_AF_UNIX, _SOCK_STREAM, _SOCK_KIND = 1, 1, 0xF
 _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
+# FS_IOC_SETFLAGS, its 32-bit twin, FSSETXATTR, SETVERSION, ENABLE_VERITY, SET_ENCRYPTION_POLICY: whoever owns a file
+# changes it by these, though it is open for reading alone.
+_OF_FILES = (0x40086602, 0x40046602, 0x401C5820, 0x40087602, 0x40806685, 0x800C6613)
+# Is it a terminal and how large (TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ), what is to be read (FIONREAD), and how a
+# descriptor is kept (FIONBIO, FIONCLEX, FIOCLEX): all that compilers and Python ask for.
+_HARMLESS = (0x5401, 0x802C542A, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # A process that cannot be dumped hides its files from the watch; one without a death signal outlives its supervisor.
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
+# A lease keeps others from writing to a file that can only be read here; the other one watches a folder.
+_F_SETLEASE, _F_NOTIFY = 1024, 1026
 
 _NEVER = (
     # Other processes.
@@ -37,8 +46,14 @@ _NEVER = (
     "add_key", "request_key", "keyctl", "syslog", "bpf", "perf_event_open", "userfaultfd",
     # io_uring does what a filter of system calls refuses.
     "io_uring_setup", "io_uring_enter", "io_uring_register",
-    # Memory that belongs to no process, so that no limit counts it.
-    "shmget", "semget", "msgget", "mq_open", "memfd_secret",
+    # Memory that belongs to no process, so that no limit counts it; and what others of the same user keep there, which
+    # a number reaches as well as a name.
+    "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
+    "mq_open", "mq_unlink", "memfd_secret",
+    # Sockets that lead out, and buffers and descriptors on their way that no limit counts.
+    "connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg", "setsockopt",
+    # What others do with files that can be read.
+    "inotify_add_watch",
     # The machine.
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "iopl", "ioperm",
     "modify_ldt", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
@@ -75,11 +90,19 @@ def program(machine: str, *, landlock: bool, signals: bool = True, devices: bool
     # With ENOSYS the C library falls back to clone, whose flags a filter can see.
     rules.refuse(("clone3",), errno.ENOSYS)
     rules.refuse(("socket",), errno.EAFNOSUPPORT)
-    rules.where("socketpair", 0, (_AF_UNIX,), errno.EAFNOSUPPORT, but=True)
     rules.bits("clone", 0, _NEW_NAMESPACES)
-    rules.where("ioctl", 1, (_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
     rules.where("prctl", 0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))
-    if not devices:
+    owners = () if signals else (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
+    rules.where("fcntl", 1, (_F_SETLEASE, _F_NOTIFY, *owners))
+    if devices:
+        # A pair of another kind sends to any address by name. The launcher talks over one that it is given.
+        rules.pairs(_AF_UNIX, _SOCK_STREAM, errno.EAFNOSUPPORT)
+        rules.null("sendto", 4)
+        rules.where("ioctl", 1, (_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, *_OF_FILES))
+    else:
+        rules.refuse(("socketpair",), errno.EAFNOSUPPORT)
+        rules.refuse(("sendto",))
+        rules.where("ioctl", 1, _HARMLESS, errno.ENOTTY, but=True)
         # Files without a name in no folder of ours: neither the disk's limit nor that of memory counts them.
         rules.refuse(("memfd_create",))
     if landlock:
@@ -88,7 +111,6 @@ def program(machine: str, *, landlock: bool, signals: bool = True, devices: bool
             rules.where(name, 0, (0,), but=True)
     if not signals:
         rules.refuse(_SIGNALS)
-        rules.where("fcntl", 1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX))
     return rules.done()
 
 
@@ -121,13 +143,34 @@ class _Rules:
     def bits(self, name: str, index: int, mask: int) -> None:
         self._about(name, index, [_step(_ANY_BIT, mask, 0, 1), _refusal(), _step(_RETURN, _ALLOW)])
 
+    def pairs(self, family: int, kind: int, error: int) -> None:
+        """Refuse all pairs of sockets but those of one family and kind."""
+        refused = _step(_RETURN, _ERROR | error)
+        steps = [
+            *(_argument(0), _step(_EQUAL, family, 1, 0), refused),
+            *(_argument(1), _step(_MASK, _SOCK_KIND), _step(_EQUAL, kind, 1, 0), refused),
+        ]
+        self._only("socketpair", [*steps, _step(_RETURN, _ALLOW)])
+
+    def null(self, name: str, index: int) -> None:
+        """Refuse a call whose argument, a pointer, is not null."""
+        steps = [
+            _argument(index),
+            _step(_ANY_BIT, _ALL, 2, 0),
+            _argument(index, 4),
+            _step(_ANY_BIT, _ALL, 0, 1),
+        ]
+        self._only(name, [*steps, _refusal(), _step(_RETURN, _ALLOW)])
+
     def _about(self, name: str, index: int, tests: list[bytes]) -> None:
-        call = number(name, self._machine)
-        if call is None:
-            return
         # The arguments looked at are ints to the kernel, which ignores their upper halves: so does the filter.
-        steps = [_step(_LOAD, _AT_ARGUMENTS + 8 * index), *tests]
-        self._code += [_step(_EQUAL, call, 0, len(steps)), *steps]
+        self._only(name, [_argument(index), *tests])
+
+    def _only(self, name: str, steps: list[bytes]) -> None:
+        """Add steps for one call; the last of them decides."""
+        call = number(name, self._machine)
+        if call is not None:
+            self._code += [_step(_EQUAL, call, 0, len(steps)), *steps]
 
     def done(self) -> bytes:
         return b"".join([*self._code, _step(_RETURN, _ALLOW)])
@@ -135,6 +178,11 @@ class _Rules:
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     return struct.pack("<HBBI", code, then, otherwise, value)
+
+
+def _argument(index: int, half: int = 0) -> bytes:
+    """Load the lower half of an argument, or with 4 the upper one."""
+    return _step(_LOAD, _AT_ARGUMENTS + 8 * index + half)
 
 
 def _refusal() -> bytes:

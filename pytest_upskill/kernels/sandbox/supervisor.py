@@ -21,6 +21,7 @@ _EVERY_MS = 50
 _CPU, _FILE_SIZE, _KILLED = 24, 25, 9
 _BY_SIGNAL = 128
 _LAST_SIGNAL = 64
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
@@ -100,7 +101,9 @@ def _outcome(plan: Plan, status: int | None, ended: str) -> tuple[int | None, in
 
 def _by_signal(plan: Plan, number: int) -> str:
     times = os.times()
-    if number == _CPU or (number == _KILLED and times.children_user + times.children_system >= plan.cpu):
+    # The kernel counts in finer steps than it tells.
+    used = times.children_user + times.children_system + _TICK
+    if number == _CPU or (number == _KILLED and used >= plan.cpu):
         return "cpu"
     return "disk" if number == _FILE_SIZE else "signal"
 
@@ -186,7 +189,11 @@ def _keep(kept: list[int]) -> None:
 def _limit(name: int, limit: int) -> None:
     _, hard = resource.getrlimit(name)
     lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(name, (lower, lower))
+    higher = lower
+    if name == resource.RLIMIT_CPU:
+        # At the soft limit SIGXCPU tells which it was; at the hard one it is SIGKILL, as of anybody.
+        higher = lower + 1 if hard == resource.RLIM_INFINITY else min(lower + 1, hard)
+    resource.setrlimit(name, (lower, higher))
 
 
 def _prefer_for_out_of_memory() -> None:

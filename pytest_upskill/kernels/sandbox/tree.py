@@ -12,9 +12,12 @@ _PATIENCE = 10.0
 
 
 class Process:
-    """A process: its threads, resident bytes, and ticks of processor time with those of children it waited for."""
+    """A process: its threads, resident bytes, and ticks of processor time with those of children it waited for.
 
-    __slots__ = ("parent", "pid", "resident", "threads", "ticks")
+    `mapped` is false where it has no memory any more, for it is about to end.
+    """
+
+    __slots__ = ("mapped", "parent", "pid", "resident", "threads", "ticks")
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         # proc(5), /proc/pid/stat from its third field on: the second may hold spaces and brackets.
@@ -22,6 +25,7 @@ class Process:
         self.parent = int(fields[1])
         self.ticks = sum(int(field) for field in fields[11:15])
         self.threads = int(fields[17])
+        self.mapped = fields[20] != b"0"
         self.resident = int(fields[21]) * _PAGE
 
 
@@ -38,7 +42,7 @@ def descendants(root: int, foreign: set[int] | None = None) -> list[Process]:
     if foreign is not None:
         foreign &= pids
         pids -= foreign
-    found = {process.pid: process for process in map(_read, pids) if process}
+    found = {process.pid: process for process in map(_whole, pids) if process}
     below = {pid: _is_below(pid, root, found) for pid in found if pid != root}
     if foreign is not None:
         foreign |= {pid for pid, answer in below.items() if answer is False and pid > 1}
@@ -57,12 +61,33 @@ def _is_below(pid: int, root: int, found: dict[int, Process]) -> bool | None:
     return None
 
 
-def _read(pid: int) -> Process | None:
+def _whole(pid: int) -> Process | None:
+    process = read(f"/proc/{pid}")
+    if process and process.threads > 1 and not process.mapped:
+        # Its first thread has ended, and the others go on with its memory.
+        threads = map(read, thread_folders(pid))
+        process.resident = max((thread.resident for thread in threads if thread), default=0)
+    return process
+
+
+def thread_folders(pid: int) -> list[str]:
+    """Return the folders of /proc of a process' threads, none where it is gone."""
+    folder = f"/proc/{pid}/task"
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib costs the supervisor 10 ms
-            return Process(pid, file.read().rpartition(b")")[2].split())
-    except (OSError, IndexError):
+        return [f"{folder}/{thread}" for thread in os.listdir(folder)]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def read(folder: str) -> Process | None:
+    """Return the process or thread of a folder of /proc, None where it is gone."""
+    try:
+        with open(f"{folder}/stat", "rb") as file:  # noqa: PTH123 - pathlib costs the supervisor 10 ms
+            pid, _, fields = file.read().partition(b" ")
+            process = Process(int(pid), fields.rpartition(b")")[2].split())
+    except (OSError, IndexError, ValueError):
         return None
+    return process
 
 
 def end_all(own: int | None, statuses: dict[int, int]) -> int:

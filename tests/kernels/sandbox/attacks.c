@@ -4,17 +4,22 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,6 +58,66 @@ static int reaches_local(const char *name, int abstract) {
     return one >= 0 && !connect(one, (void *)&to, offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name));
 }
 
+/* Neither needs a socket of its own: one of a pair that is not of a stream sends to any address. */
+static int reaches_by_a_pair(const char *path) {
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int ends[2];
+    strncpy(to.sun_path, path, sizeof to.sun_path - 1);
+    return !socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) && sendto(ends[0], "x", 1, 0, (void *)&to, sizeof to) == 1;
+}
+
+static int talks_by_a_pair(void) {
+    char byte = 0;
+    int ends[2];
+    return !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) && send(ends[0], "x", 1, 0) == 1 &&
+           recv(ends[1], &byte, 1, 0) == 1 && byte == 'x';
+}
+
+static int swells_a_pair(void) {
+    int ends[2], size = 1 << 20;
+    return !socketpair(AF_UNIX, SOCK_STREAM, 0, ends) &&
+           !setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+/* A descriptor on its way is in no process, so that no watch sees what it holds. */
+static int mails_a_descriptor(void) {
+    char byte = 'x', room[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec data = {&byte, 1};
+    struct msghdr mail = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&mail);
+    int ends[2];
+    head->cmsg_level = SOL_SOCKET, head->cmsg_type = SCM_RIGHTS, head->cmsg_len = CMSG_LEN(sizeof(int));
+    return !socketpair(AF_UNIX, SOCK_STREAM, 0, ends) && sendmsg(ends[0], &mail, 0) == 1;
+}
+
+static int changes_shared(const char *number) {
+    char *memory = shmat(atoi(number), 0, 0);
+    return memory != (void *)-1 && (*memory = 'x');
+}
+
+static int changes_semaphore(const char *number) {
+    struct sembuf up = {0, 1, IPC_NOWAIT};
+    return !semop(atoi(number), &up, 1) || !semctl(atoi(number), 0, SETVAL, 1);
+}
+
+static int queues(const char *number) {
+    struct {
+        long kind;
+        char text[1];
+    } message = {1, "x"};
+    return !msgsnd(atoi(number), &message, 1, IPC_NOWAIT) || !msgctl(atoi(number), IPC_STAT, 0);
+}
+
+static int leases(const char *path) {
+    int file = open(path, O_RDONLY);
+    return file >= 0 && !fcntl(file, F_SETLEASE, F_RDLCK);
+}
+
+static int flags(const char *path) {
+    int set = 0, file = open(path, O_RDONLY);
+    return file >= 0 && !ioctl(file, FS_IOC_GETFLAGS, &set) && (set ^= FS_NODUMP_FL, !ioctl(file, FS_IOC_SETFLAGS, &set));
+}
+
 static int fills(const char *folder, int megabytes) {
     static char block[1 << 20];
     char path[512];
@@ -89,6 +154,45 @@ static int holds(int megabytes) {
     }
     usleep(300000);
     return 1;
+}
+
+/* What a file that it may execute and not read runs, is hidden from the user's other processes. */
+static int hides_and_holds(const char *megabytes) {
+    static char block[1 << 16];
+    char word[32];
+    int from = open("/proc/self/exe", O_RDONLY), to = open("unread", O_WRONLY | O_CREAT | O_EXCL, 0111);
+    for (ssize_t size; (size = read(from, block, sizeof block)) > 0;)
+        if (write(to, block, size) != size) return 0;
+    close(to);
+    dup2(open("/dev/null", O_WRONLY), 1);
+    snprintf(word, sizeof word, "hold:%s", megabytes);
+    return execl("unread", "unread", word, (char *)0);
+}
+
+static int try_word(const char *verb, const char *target);
+
+static void *go_on(void *word) {
+    char *verb = strtok(word, ":"), *target = strtok(0, "");
+    _exit(!try_word(verb, target));
+}
+
+/* The first thread ends, and with it what /proc says of the whole process. */
+static int leaves(const char *word) {
+    pthread_t other;
+    if (pthread_create(&other, 0, go_on, strdup(word))) return 0;
+    syscall(SYS_exit, 0);
+    return 0;
+}
+
+static int grows(long megabytes) {
+    char *memory = malloc(megabytes << 20);
+    for (long byte = 0; memory && byte < megabytes << 20; byte += 4096) *(volatile char *)(memory + byte) = 1;
+    usleep(600000);
+    return memory != 0;
+}
+
+static int locks_a_folder(const char *target) {
+    return !mkdir("locked", 0700) && !symlink(target, "locked/link") && !chmod("locked", 0500);
 }
 
 static int forks(int most) {
@@ -136,14 +240,9 @@ static int escapes(const char *mark) {
     return 1;
 }
 
-static int crowds(int processes, long megabytes) {
+static int crowds(int processes, const char *how) {
     for (int count = 0; count < processes && count < 16; count++)
-        if (!fork()) {
-            char *memory = malloc(megabytes << 20);
-            for (long byte = 0; memory && byte < megabytes << 20; byte += 4096) *(volatile char *)(memory + byte) = 1;
-            usleep(600000);
-            _exit(!memory);
-        }
+        if (!fork()) go_on(strdup(how));
     usleep(600000);
     return 1;
 }
@@ -199,6 +298,16 @@ static int try_word(const char *verb, const char *target) {
     if (!strcmp(verb, "udp")) return reaches(SOCK_DGRAM, target);
     if (!strcmp(verb, "abstract")) return reaches_local(target, 1);
     if (!strcmp(verb, "local")) return reaches_local(target, 0);
+    if (!strcmp(verb, "dgram")) return reaches_by_a_pair(target);
+    if (!strcmp(verb, "pair")) return talks_by_a_pair();
+    if (!strcmp(verb, "swell")) return swells_a_pair();
+    if (!strcmp(verb, "mail")) return mails_a_descriptor();
+    if (!strcmp(verb, "segment")) return changes_shared(target);
+    if (!strcmp(verb, "semaphore")) return changes_semaphore(target);
+    if (!strcmp(verb, "queue")) return queues(target);
+    if (!strcmp(verb, "lease")) return leases(target);
+    if (!strcmp(verb, "flags")) return flags(target);
+    if (!strcmp(verb, "watch")) return inotify_add_watch(inotify_init(), target, IN_ALL_EVENTS) >= 0;
     if (!strcmp(verb, "netlink")) return socket(AF_NETLINK, SOCK_RAW, 0) >= 0;
     if (!strcmp(verb, "signal")) return !kill(atoi(target), SIGWINCH);
     if (!strcmp(verb, "environ")) return of_process(target, "environ");
@@ -224,7 +333,11 @@ static int try_word(const char *verb, const char *target) {
     if (!strcmp(verb, "forks")) return forks(atoi(target));
     if (!strcmp(verb, "bomb")) bomb();
     if (!strcmp(verb, "escape")) return escapes(target);
-    if (!strcmp(verb, "crowd")) return crowds(8, atoi(target));
+    if (!strcmp(verb, "crowd")) return crowds(8, target);
+    if (!strcmp(verb, "grow")) return grows(atol(target));
+    if (!strcmp(verb, "leave")) return leaves(target);
+    if (!strcmp(verb, "unread")) return hides_and_holds(target);
+    if (!strcmp(verb, "lock")) return locks_a_folder(target);
     if (!strcmp(verb, "sleep")) return sleep(atoi(target)) == 0;
     if (!strcmp(verb, "abort")) kill(getpid(), SIGABRT);
     if (!strcmp(verb, "answer")) return answers(atoi(target));

@@ -57,7 +57,9 @@ def program(open_folder: Path) -> Path:
     folder = open_folder / "program"
     folder.mkdir()
     source = Path(__file__).with_name("attacks.c")
-    subprocess.run(["gcc", "-O1", "-o", str(folder / "attacks"), str(source)], check=True, timeout=60)
+    subprocess.run(
+        ["gcc", "-O1", "-pthread", "-o", str(folder / "attacks"), str(source)], check=True, timeout=60
+    )
     return folder / "attacks"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,17 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     """Run a command on a level in a folder of its own that is gone afterwards."""
     from pytest_upskill.kernels.sandbox import Limits, ending
     from pytest_upskill.kernels.sandbox.sandbox import Sandbox
+    from pytest_upskill.kernels.scratch import scratch
 
     kind = kind_of(request["level"])
     if isinstance(kind, str):
         return {"missing": kind}
-    with tempfile.TemporaryDirectory(prefix="upskill-sandbox-") as folder, Sandbox(kind) as sandbox:
+    with scratch("upskill-sandbox-") as folder, Sandbox(kind) as sandbox:
         for name, text in request["files"].items():
-            Path(folder, name).write_text(text, encoding="ascii")
+            (folder / name).write_text(text, encoding="ascii")
         ran = sandbox.run(
             request["command"],
-            workdir=Path(folder),
+            workdir=folder,
             readable=[Path(path) for path in request["readable"]],
             limits=Limits(**request["limits"]),
             environment=request["environment"],

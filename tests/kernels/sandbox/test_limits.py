@@ -56,7 +56,10 @@ FILLING = {
     "fill:.": "large files",
     "litter:2500": "many empty files",
     "hold:64": "files that are deleted while open",
+    "unread:64": "such files of a process that hides",
+    "leave:hold:64": "such files of a process whose first thread has ended",
 }
+CROWDS = {"crowd:grow:16": "plain", "crowd:leave:grow:16": "without their first threads"}
 
 
 @pytest.mark.parametrize("word", [pytest.param(word, id=name) for word, name in FILLING.items()])
@@ -64,7 +67,7 @@ def test_the_disk_is_not_filled(word: str, box: Box) -> None:
     assert box.attack(word, disk_bytes=8 * MIB).ended == "disk"
 
 
-@pytest.mark.parametrize("word", [*FILLING, "crowd:16"])
+@pytest.mark.parametrize("word", [*FILLING, *CROWDS])
 def test_with_larger_limits_the_same_is_let_be(word: str, bare_box: Box) -> None:
     assert bare_box.attack(word).stdout == f"{word} yes\n"
 
@@ -85,8 +88,9 @@ def test_one_file_has_its_limit(box: Box) -> None:
     assert box.run("sh", "-c", command, file_bytes=MIB).ended == "disk"
 
 
-def test_processes_that_are_small_each_share_one_limit_of_memory(box: Box) -> None:
-    crowded = box.attack("crowd:16", memory_bytes=64 * MIB)
+@pytest.mark.parametrize("word", [pytest.param(word, id=name) for word, name in CROWDS.items()])
+def test_processes_that_are_small_each_share_one_limit_of_memory(word: str, box: Box) -> None:
+    crowded = box.attack(word, memory_bytes=64 * MIB)
     assert (crowded.ended, crowded.words) == ("memory", "it was stopped at its memory limit")
 
 
@@ -97,6 +101,10 @@ def test_100_gib_are_not_to_be_had(box: Box, program: Path) -> None:
 
 def test_processor_time_has_a_limit(box: Box) -> None:
     assert box.attack("spin", cpu_seconds=0.2).ended == "cpu"
+
+
+def test_the_kernel_says_that_processor_time_is_used_up_before_it_kills(box: Box) -> None:
+    assert box.run("sh", "-c", "ulimit -St; ulimit -Ht", cpu_seconds=2.5).stdout.split() == ["3", "4"]
 
 
 def test_time_has_a_limit(box: Box) -> None:

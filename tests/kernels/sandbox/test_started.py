@@ -206,6 +206,28 @@ def test_with_a_device_it_sees_itself_and_has_address_space_for_a_driver(
     assert run("sh", "-c", words, devices=False).decode().split() == [kib, "unlimited"]
 
 
+def test_with_a_device_a_pair_of_sockets_talks_to_itself_alone(
+    sandbox: Sandbox, bare: Sandbox, work: Path, open_folder: Path, program: Path
+) -> None:
+    place = open_folder / f"letters-{sandbox.level}"
+    words = [f"dgram:{place}", "swell", "mail", "pair"]
+    said = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as letters:
+        letters.bind(str(place))
+        place.chmod(0o777)
+        for one in (sandbox, bare):
+            ran = one.run(
+                [str(program), *words], workdir=work, readable=[program.parent], limits=LIMITS, devices=True
+            )
+            said.append([line.split()[1] for line in ran.stdout.decode().splitlines()])
+    assert said == [["no", "no", "no", "yes"], ["yes"] * 4]
+
+
+def test_without_a_device_there_are_no_pairs_of_sockets(sandbox: Sandbox, work: Path, program: Path) -> None:
+    ran = sandbox.run([str(program), "pair"], workdir=work, readable=[program.parent], limits=LIMITS)
+    assert ran.stdout == b"pair no\n"
+
+
 def test_a_file_with_another_name_elsewhere_keeps_its_owner(sandbox: Sandbox, work: Path) -> None:
     folder = work / "work"
     folder.mkdir()

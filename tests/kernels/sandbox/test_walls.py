@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,12 @@ class Targets:
     udp: int
     abstract: str
     local: Path
+    letters: Path
     victim: int
+    shown: Path
+    segment: int
+    semaphore: int
+    queue: int
 
 
 @pytest.fixture(scope="module", name="targets")
@@ -40,28 +48,50 @@ def _targets(any_box: Box, open_folder: Path) -> Iterator[Targets]:
         place.mkdir(parents=True)
     (home / "secret.h").write_text(f"#error {SECRET}\n", encoding="ascii")
     (store / "verdicts").write_text("true\n", encoding="ascii")
+    # The sandbox may read it: it lies beside the program.
+    shown = any_box.program.with_name(f"{name}.h")
+    shown.touch()
     if any_box.user.process:
-        for place in (home, store, home / "secret.h", store / "verdicts"):
+        for place in (home, store, home / "secret.h", store / "verdicts", shown):
             os.chown(place, NOBODY, NOBODY)
     with (
         socket.socket() as tcp,
         socket.socket(type=socket.SOCK_DGRAM) as udp,
         _local() as abstract,
         _local() as local,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as letters,
+        _shared() as shared,
     ):
         for one in (tcp, udp):
             one.bind(("127.0.0.1", 0))
         abstract.bind(f"\0upskill-{name}-{os.getpid()}")
         local.bind(str(folder / "socket"))
-        (folder / "socket").chmod(0o777)
+        letters.bind(str(folder / "letters"))
+        for path in (folder / "socket", folder / "letters"):
+            path.chmod(0o777)
         for one in (tcp, abstract, local):
             one.listen(100)
         with _victim(any_box) as victim:
             words = f"upskill-{name}-{os.getpid()}"
             ports = tcp.getsockname()[1], udp.getsockname()[1]
-            yield Targets(home, store, *ports, words, folder / "socket", victim.pid)
+            places = folder / "socket", folder / "letters"
+            yield Targets(home, store, *ports, words, *places, victim.pid, shown, *shared)
             victim.kill()
     shutil.rmtree(folder)
+
+
+@contextmanager
+def _shared() -> Iterator[tuple[int, int, int]]:
+    """Memory, a semaphore and a queue of System V, which a number reaches from everywhere; open to all users."""
+    libc = ctypes.CDLL(None)
+    how = 0o1666
+    made = libc.shmget(0, 4096, how), libc.semget(0, 1, how), libc.msgget(0, how)
+    try:
+        yield made
+    finally:
+        libc.shmctl(made[0], 0, None)
+        libc.semctl(made[1], 0, 0)
+        libc.msgctl(made[2], 0, None)
 
 
 def _local() -> socket.socket:
@@ -86,6 +116,9 @@ ATTACKS = {
     "sends by UDP": "udp:{udp}",
     "connects to an abstract socket": "abstract:{abstract}",
     "connects to a socket in the file system": "local:{local}",
+    "writes to a socket in the file system from one of a pair": "dgram:{letters}",
+    "has the kernel keep more for a socket": "swell",
+    "keeps a descriptor where no process has it": "mail",
     "talks to the kernel by netlink": "netlink",
     "signals another process of the user": "signal:{victim}",
     "signals its parent": "signal:{parent}",
@@ -101,6 +134,12 @@ ATTACKS = {
     "reads the user's keyring": "keys",
     "takes a file that no folder holds": "memfd",
     "takes memory that no process holds": "shared",
+    "writes into the memory that others share": "segment:{segment}",
+    "raises the semaphore of others": "semaphore:{semaphore}",
+    "writes into the queue of others": "queue:{queue}",
+    "keeps others from writing to what it may read": "lease:{shown}",
+    "changes the flags of what it may read": "flags:{shown}",
+    "sees who opens what it may read": "watch:{shown}",
     "hides from its watch": "hide",
     # Last, for it leaves nothing to attack.
     "empties the verdicts by opening them": "empty:{store}/verdicts",
@@ -127,5 +166,18 @@ def test_no_attack_that_works_outside_works_inside(
     attack: str, told: tuple[dict[str, bool], dict[str, bool]]
 ) -> None:
     inside, outside = told
+    if attack == "changes the flags of what it may read" and not outside[attack]:
+        pytest.skip("files of this file system have no flags")
     assert outside[attack]
     assert not inside[attack]
+
+
+def test_the_removal_of_what_is_left_changes_no_mode_outside(box: Box, open_folder: Path) -> None:
+    outside = open_folder / f"outside-{box.level}-{box.user.name}"
+    outside.mkdir(0o755)
+    if box.user.process:
+        os.chown(outside, NOBODY, NOBODY)
+    # Under Landlock there is no chmod with which a folder could be closed to its owner.
+    closed = "yes" if box.level == "bubblewrap" else "no"
+    assert box.attack(f"lock:{outside}").stdout == f"lock:{outside} {closed}\n"
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o755
