@@ -1,7 +1,7 @@
 """From a kernel's source to a cubin and its facts, in a sandbox: nvcc to PTX, then ptxas by itself.
 
-What the source makes nvcc print can so never stand in what ptxas prints, from which facts are read; and PTX that would
-make ptxas print words of its own is refused.
+What the source makes nvcc print can so never stand in what ptxas prints, from which facts are read; and where PTX made
+ptxas print more than its report, that is refused.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Compiler:
         except Miss as miss:
             raise ScorerError(
                 f"{self.toolchain.name} at {self.toolchain.nvcc} cannot compile even an empty kernel for {arch}: "
-                f"{' '.join(miss.evidence.split())}"
+                f"{' '.join(miss.evidence.split())}; install another CUDA toolkit: pip install 'pytest-upskill[cuda]'"
             ) from None
         self._sound.add((arch, prelude))
 
@@ -197,9 +197,7 @@ def left_behind(path: Path, most: int = _LARGEST) -> bytes:
             if stat.S_ISREG(status.st_mode) and status.st_size <= most:
                 return file.read()
     except OSError as error:
-        raise ScorerError(
-            f"a program of the compiler said that all went well, and left nothing: {error}"
-        ) from None
+        raise ScorerError(f"a program of the compiler left no {path.name}: {error.strerror}") from None
     raise ScorerError(f"a program of the compiler left no plain file of at most {most} bytes: {path.name}")
 
 

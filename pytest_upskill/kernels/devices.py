@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # One for all users of the machine: a device does not care whose job it is.
 LOCKS = Path("/tmp/pytest-upskill-locks")  # noqa: S108 - see _opened for what that asks
+NODES = Path("/dev")
 DRIVER_MODULE = Path("/proc/driver/nvidia/version")
 _PAUSE = 0.05
 
@@ -39,7 +40,7 @@ def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> l
     """Return the devices of this machine, none where there is no driver. A process of its own looks.
 
     Raises:
-        ScorerError: there is a driver, and it does not work.
+        ScorerError: there is a driver or a GPU, and it does not work.
     """
     process = LauncherProcess(sandbox, driver)
     try:
@@ -57,9 +58,21 @@ def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> l
             "the CUDA devices of this machine cannot be told: what came is no description of them; see whether "
             "nvidia-smi works"
         ) from None
+    if not found:
+        _check_nodes()
     # The library tells the version of CUDA alone, and one CUDA has had many drivers of different speeds.
     module = _driver_module()
     return [replace(each, driver=f"{module}, CUDA {each.driver}") if module else each for each in found]
+
+
+def _check_nodes() -> None:
+    """Raise `ScorerError` where there is a GPU that CUDA does not find: that is no machine without one."""
+    nodes = sorted(NODES.glob("nvidia[0-9]*"))
+    if nodes and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
+        raise ScorerError(
+            f"there is a GPU ({nodes[0]}) and CUDA finds none: see whether nvidia-smi works; where "
+            "/dev/nvidia-uvm is missing, 'nvidia-modprobe -u -c=0' as root makes it"
+        )
 
 
 def _driver_module() -> str:

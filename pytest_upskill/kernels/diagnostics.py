@@ -49,7 +49,8 @@ def shortened(printed: str, source: str, folder: Path, trusted: Sequence[Path]) 
     """Return the first error of a compiler in a few lines, empty where there is none.
 
     The line of code beside it comes from `source` and never from what was printed; of files that are neither the
-    source nor in a `trusted` folder nothing is told but their names.
+    source nor in a `trusted` folder nothing is told but their names. An error in the source itself can name words that
+    it took from another file by `#include`: that the compiler cannot read what is secret is the sandbox's part.
 
     Args:
         printed: what the compiler printed.

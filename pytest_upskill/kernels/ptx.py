@@ -9,7 +9,8 @@ from pytest_upskill.errors import ScorerError
 _PRAGMA = re.compile(r'\.pragma\s*"([^"]*)"')
 # ptxas prints a pragma that it does not know as it stands, line ends included.
 _PLAIN = re.compile(r"[\w .,=-]*", re.ASCII)
-_ALLOCA = re.compile(r"\balloca\.")
+# The word alone: ptxas takes white space and comments between it and its type.
+_ALLOCA = re.compile(r"\balloca\b")
 
 
 def check_ptx(ptx: str) -> None:

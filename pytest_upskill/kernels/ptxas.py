@@ -1,9 +1,12 @@
-"""What `ptxas -v` prints of a kernel, held against what the cubin says."""
+"""What `ptxas -v` prints of a kernel, held against what the cubin says.
+
+ptxas prints words of the PTX as they stand, such as those of a pragma that it does not know, line ends included. So a
+report is believed only where it speaks once of each kernel in the cubin.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_upskill.errors import ScorerError
@@ -25,12 +28,11 @@ _SYSTEM_SHARED = 1024
 class Report:
     """What ptxas says of one kernel and the functions that it calls, in bytes.
 
-    `frame` is the kernel's own; `stack` is that with all calls, and where ptxas cannot tell (recursion), with one
-    call of each function. The spills are those of all functions.
+    `stack` is that of the kernel with all calls, and where ptxas cannot tell (recursion), with one call of each
+    function. The spills are those of all functions.
     """
 
     registers: int = 0
-    frame: int = 0
     stack: int = 0
     spill_stores: int = 0
     spill_loads: int = 0
@@ -41,27 +43,17 @@ class Report:
 def read_report(printed: str, entry: str) -> Report:
     """Return what is said of the kernel `entry`; zeros where nothing is."""
     lines = printed.splitlines()
-    frames = list(_frames(lines))
+    frames = [tuple(map(int, match.groups())) for match in map(_FRAME.fullmatch, lines) if match]
     used = _used(lines, entry)
-    own = max((frame[1] for frame in frames if frame[0] == entry), default=0)
+    largest = max((frame[0] for frame in frames), default=0)
     return Report(
         registers=int(used[1]) if used else 0,
-        frame=own,
-        stack=_first(_CUMULATIVE, used[2] if used else "") or sum(frame[1] for frame in frames),
-        spill_stores=sum(frame[2] for frame in frames),
-        spill_loads=sum(frame[3] for frame in frames),
+        stack=max(largest, _first(_CUMULATIVE, used[2] if used else "") or sum(frame[0] for frame in frames)),
+        spill_stores=sum(frame[1] for frame in frames),
+        spill_loads=sum(frame[2] for frame in frames),
         shared=_first(_SHARED, used[2] if used else ""),
         globals_=max((int(match[1]) for match in map(_GLOBALS.fullmatch, lines) if match), default=0),
     )
-
-
-def _frames(lines: list[str]) -> Iterator[tuple[str, int, int, int]]:
-    name = ""
-    for line in lines:
-        if match := _FUNCTION.fullmatch(line):
-            name = match[1]
-        elif match := _FRAME.fullmatch(line):
-            yield name, int(match[1]), int(match[2]), int(match[3])
 
 
 def _used(lines: list[str], entry: str) -> re.Match[str] | None:
@@ -83,8 +75,9 @@ def gather(cubin: Cubin, printed: str, arch: str, entry: str) -> Facts:
     """Return the facts of a kernel from the cubin and from what ptxas printed when it made it.
 
     Raises:
-        ScorerError: the two disagree.
+        ScorerError: the two disagree, or there is more in the report than ptxas has to say.
     """
+    _check_lines(printed.splitlines(), [each.name for each in cubin.entries])
     report = read_report(printed, entry)
     of_entry = next((each for each in cubin.entries if each.name == entry), Entry(entry, (), 0, 0, 0, 0))
     _compare("bytes of global variables", cubin.globals_, report.globals_)
@@ -98,7 +91,7 @@ def gather(cubin: Cubin, printed: str, arch: str, entry: str) -> Facts:
         parameters=of_entry.parameters,
         registers=report.registers,
         # Which of them holds the functions that are called through a pointer differs.
-        stack=max(report.stack, report.frame, of_entry.frame),
+        stack=max(report.stack, of_entry.frame, of_entry.stack),
         spill_stores=report.spill_stores,
         spill_loads=report.spill_loads,
         shared=report.shared,
@@ -110,9 +103,20 @@ def gather(cubin: Cubin, printed: str, arch: str, entry: str) -> Facts:
     )
 
 
+def _check_lines(lines: list[str], entries: list[str]) -> None:
+    """Check that each kernel is spoken of once, and nothing else. Raises `ScorerError`."""
+    begun = [match[1] for match in map(_ENTRY.fullmatch, lines) if match]
+    used, functions, frames, globals_ = (
+        sum(1 for line in lines if shape.fullmatch(line)) for shape in (_USED, _FUNCTION, _FRAME, _GLOBALS)
+    )
+    if sorted(begun) != sorted(entries) or used != len(entries) or functions != frames or globals_ > 1:
+        raise ScorerError(
+            "the report of ptxas does not fit the cubin that it made: "
+            f"{used} times registers and {len(begun)} times a kernel, of {len(entries)} in the cubin, "
+            f"{frames} stack frames of {functions} functions, {globals_} times global variables"
+        )
+
+
 def _compare(what: str, in_cubin: int, printed: int) -> None:
     if in_cubin != printed:
-        raise ScorerError(
-            f"ptxas and the cubin that it made disagree on {what} ({printed} and {in_cubin}); "
-            "this CUDA toolkit prints what pytest-upskill cannot read: install 'pytest-upskill[cuda]'"
-        )
+        raise ScorerError(f"ptxas and the cubin that it made disagree on {what} ({printed} and {in_cubin})")

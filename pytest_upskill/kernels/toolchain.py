@@ -40,7 +40,7 @@ class Toolchain:
         version: in full, as `13.0.88`.
         folders: all that a sandbox must let it read beside the system's own programs, libraries and headers.
         environment: all of the environment that it needs.
-        identity: changes when one of its parts does, the host compiler included.
+        identity: changes when one of its parts or headers does; the last line is the host compiler.
         disassembler: nvdisasm, where there is one.
     """
 
@@ -116,7 +116,7 @@ def _toolchain(nvcc: Path, environment: Mapping[str, str], packages: Sequence[st
         version=version,
         folders=_folders(tools, real),
         environment=own,
-        identity="\n".join([version, *(_stamp(tool) for tool in (*tools, real))]),
+        identity="\n".join([version, *(_stamp(part) for part in (*tools, *_beside(here), real))]),
         disassembler=_disassembler(here, environment, packages),
     )
 
@@ -177,6 +177,12 @@ def _of_host(host: Path) -> Iterator[Path]:
         return
     # A compiler in ~/bin must not open the whole home to what is compiled.
     yield host.parent if prefix == home or prefix in home.parents else prefix
+
+
+def _beside(here: Path) -> Iterator[Path]:
+    """Yield what else of a toolkit makes its results: its settings, its front end, one header for all."""
+    parts = (here / "nvcc.profile", here / "cudafe++", here.parent / "include" / "cuda_bf16.h")
+    return (part for part in parts if part.is_file())
 
 
 def _stamp(tool: Path) -> str:

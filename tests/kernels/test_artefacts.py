@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_upskill.kernels.artefacts import Artefacts, key_of
 from pytest_upskill.kernels.data import Artefact, Facts
+from tests.kernels.test_toolchain import found, program, toolkit
 
 FACTS = Facts("sm_90a", ("k",), ((0, 8), (8, 4)), 40, 16, 8, 12, 256, 400, 100, ("vprintf",), ("m",), ("t",))
-ARTEFACT = Artefact(b"\x7fELF\n\0\n" * 50, FACTS, "nvcc 13.0.88", "d" * 64)
+CUBIN = b"\x7fELF\n\0\n" * 50
+DIGEST = hashlib.sha256(CUBIN).hexdigest()
+ARTEFACT = Artefact(CUBIN, FACTS, "nvcc 13.0.88", DIGEST)
 KEY = key_of("source", "prelude")
 
 
@@ -32,9 +38,32 @@ def test_what_was_put_is_found_and_marked_as_cached(tmp_path: Path) -> None:
     assert artefacts.get(KEY) is None
     artefacts.put(KEY, ARTEFACT)
     found = artefacts.get(KEY)
-    assert found == Artefact(ARTEFACT.cubin, FACTS, "nvcc 13.0.88", "d" * 64, cached=True)
+    assert found == Artefact(ARTEFACT.cubin, FACTS, "nvcc 13.0.88", DIGEST, cached=True)
     assert Artefacts(tmp_path / "new").get(KEY) == found
     assert artefacts.get(key_of("other")) is None
+
+
+def test_what_is_not_the_cubin_that_it_says_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    artefacts = Artefacts(tmp_path)
+    artefacts.put(KEY, replace(ARTEFACT, digest="d" * 64))
+    assert artefacts.get(KEY) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the pretended compiler is a shell script")
+def test_a_toolkit_with_another_header_or_other_settings_has_another_identity(tmp_path: Path) -> None:
+    toolkit(tmp_path / "cuda")
+    environment = {
+        "CUDA_HOME": str(tmp_path / "cuda"),
+        "PATH": str(program(tmp_path / "gcc/bin/gcc").parent),
+    }
+    identities = {found(environment).identity}
+    for name in ("include/cuda_bf16.h", "bin/nvcc.profile", "bin/cudafe++"):
+        program(tmp_path / "cuda" / name, "old")
+        identities.add(found(environment).identity)
+        program(tmp_path / "cuda" / name, "newer")
+        identities.add(found(environment).identity)
+    assert len(identities) == 7
+    assert all(each.splitlines()[-1].startswith(str(tmp_path / "gcc/bin/gcc")) for each in identities)
 
 
 def test_putting_leaves_one_file_and_nothing_unfinished(tmp_path: Path) -> None:

@@ -142,6 +142,61 @@ def test_words_in_the_assembly_are_no_facts_either(compiler: Compiler) -> None:
     assert compiler.compile(spelled, BF16, "sm_90a", "copy").facts == compiled("copy").facts
 
 
+REPORT = (
+    "x\\nptxas info    : Compiling entry function 'copy' for 'sm_90a'\\n"
+    "ptxas info    : Used {} registers, 1 bytes cumulative stack size\\n"
+)
+UNREADABLE = "what the compiler made of it cannot be read: "
+
+
+@pytest.mark.parametrize(
+    "pragma", ['.pragma \\"{}\\";', '.pragma \\"nounroll\\", \\"{}\\";', '.pragma /**/ \\"{}\\";']
+)
+def test_a_report_that_the_assembler_was_made_to_print_is_refused(compiler: Compiler, pragma: str) -> None:
+    forged = pragma.format(REPORT.format(compiled("copy").facts.registers))
+    source = COPY.replace("if (i < n)", f'asm volatile("{forged}"); if (i < n)')
+    assert refusal(compiler, source).startswith(UNREADABLE)
+
+
+def test_a_report_without_end_is_refused_unread(compiler: Compiler) -> None:
+    lines = "ab\\n" * 2000
+    source = f"""
+#define FOUR(x) x x x x
+#define TELL FOUR(asm volatile(".pragma \\"a\\", \\"{lines}\\";");)
+extern "C" __global__ void copy(T* y) {{ FOUR(FOUR(FOUR(TELL))) y[0] = T(1); }}
+"""
+    assert refusal(compiler, source) == (
+        f"{UNREADABLE}a program of the compiler left no plain file of at most 1048576 bytes: ptxas.txt"
+    )
+
+
+def test_a_cubin_that_is_larger_than_any_kernel_is_the_source_s_fault(compiler: Compiler) -> None:
+    source = """extern "C" __global__ void copy(T* y) {
+        asm volatile("ret; }\\n .global .align 4 .b8 stash[67108864] = {1};\\n .visible .func other() {"
+            ".reg .b64 p; .reg .b32 v; mov.u64 p, stash; ld.global.u32 v, [p]; st.global.u32 [p+4], v; ret;");
+    }"""
+    assert refusal(compiler, source) == (
+        f"{UNREADABLE}a program of the compiler left no plain file of at most 67108864 bytes: kernel.cubin"
+    )
+
+
+def test_a_virtual_call_is_honest_and_the_stack_of_what_it_may_reach_counts(compiler: Compiler) -> None:
+    source = """
+struct One { __device__ virtual float of(float x) { return x + 1; } };
+struct Two : One {
+    __device__ float of(float x) override { volatile float kept[32]; kept[int(x)] = x; return kept[int(x) / 2]; }
+};
+extern "C" __global__ void copy(float* y, int n) {
+    One one; Two two;
+    One* chosen = n % 2 ? &one : &two;
+    y[0] = chosen->of(y[1]);
+}
+"""
+    facts = compiler.compile(source, BF16, "sm_90a", "copy").facts
+    assert facts.entries == ("copy",)
+    assert facts.stack >= 128
+
+
 def test_a_kernel_that_is_smuggled_in_as_assembly_is_seen(compiler: Compiler) -> None:
     smuggled = """extern "C" __global__ void copy(const T* x, T* y, int n) {
         asm volatile("ret; }\\n .visible .entry evil() {");
@@ -223,6 +278,11 @@ def test_only_a_plain_file_that_was_left_behind_is_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2**26 + 1)
+    with pytest.raises(ScorerError) as caught:
+        left_behind(tmp_path / "gone")
+    assert str(caught.value) == "a program of the compiler left no gone: No such file or directory"
+    with pytest.raises(ScorerError, match=r"left no plain file of at most 4 bytes: plain$"):
+        left_behind(tmp_path / "plain", 4)
     for name in ("link", "pipe", "folder", "large", "gone"):
         with pytest.raises(ScorerError, match=r"^a program of the compiler "):
             left_behind(tmp_path / name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,9 @@ from pytest_upskill.kernels.sandbox import Ended, Limits, Ran
 from tests.kernels.compiling import COPY, Counting, toolchain
 
 BF16 = prelude("bf16")
+
+
+ANOTHER = "install another CUDA toolkit: pip install 'pytest-upskill[cuda]'"
 
 
 @pytest.fixture
@@ -98,10 +103,52 @@ def test_a_compiler_that_refuses_even_an_empty_kernel_is_an_error_and_no_miss(un
     where = f"{toolchain().name} at {toolchain().nvcc} cannot compile even an empty kernel for"
     with pytest.raises(ScorerError) as caught:
         untried.compile(COPY, "#include <gone.h>\n", "sm_90a", "copy")
-    assert str(caught.value) == f"{where} sm_90a: prelude.cuh:1: gone.h: No such file or directory"
+    assert str(caught.value) == f"{where} sm_90a: prelude.cuh:1: gone.h: No such file or directory; {ANOTHER}"
     with pytest.raises(ScorerError) as caught:
         untried.compile(COPY, BF16, "sm_20", "copy")
-    assert str(caught.value) == f"{where} sm_20: nvcc: Unsupported gpu architecture 'compute_20'"
+    assert str(caught.value) == f"{where} sm_20: nvcc: Unsupported gpu architecture 'compute_20'; {ANOTHER}"
+
+
+class Garbled(Counting):
+    """A sandbox in which the compiler leaves what cannot be read, of the reply or of all."""
+
+    def __init__(self, what: str, also_empty: bool) -> None:
+        super().__init__()
+        self._what, self._also_empty = what, also_empty
+
+    def run(self, command: Sequence[str], *, workdir: Path, **others: Any) -> Ran:
+        done = super().run(command, workdir=workdir, **others)
+        if self._also_empty or "empty" not in (workdir / "kernel.cu").read_text():
+            (workdir / self._what).write_bytes(b"no such thing")
+        return done
+
+
+UNREADABLE = "what the compiler made of it cannot be read:"
+BAD = [
+    ("kernel.cubin", "the cubin is cut off: 64 bytes at 0, of 13"),
+    (
+        "ptxas.txt",
+        "the report of ptxas does not fit the cubin that it made: 0 times registers and 0 times a kernel, "
+        "of 1 in the cubin, 0 stack frames of 0 functions, 0 times global variables",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "words"), BAD)
+def test_what_cannot_be_read_of_one_reply_alone_is_a_miss(tmp_path: Path, what: str, words: str) -> None:
+    compiler = Compiler(toolchain(), Garbled(what, also_empty=False), Artefacts(tmp_path))
+    assert refusal(compiler, COPY) == f"{UNREADABLE} {words}"
+
+
+@pytest.mark.parametrize(("what", "words"), BAD)
+def test_what_cannot_be_read_of_any_kernel_is_an_error(tmp_path: Path, what: str, words: str) -> None:
+    compiler = Compiler(toolchain(), Garbled(what, also_empty=True), Artefacts(tmp_path))
+    with pytest.raises(ScorerError) as caught:
+        compiler.compile(COPY, BF16, "sm_90a", "copy")
+    assert str(caught.value) == (
+        f"{toolchain().name} at {toolchain().nvcc} cannot compile even an empty kernel for sm_90a: "
+        f"{UNREADABLE} {words}; {ANOTHER}"
+    )
 
 
 def test_the_compiler_is_tried_at_the_first_refusal_alone(untried: Compiler, counting: Counting) -> None:

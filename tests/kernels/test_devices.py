@@ -288,3 +288,19 @@ def test_a_device_is_told_apart_by_the_driver_of_the_kernel_too(
     with machine() as here:
         (device,) = devices(here.sandbox, here.driver)
     assert device.driver == "580.95.05, CUDA 13.0"
+
+
+def test_a_gpu_that_cuda_does_not_find_is_no_machine_without_one(
+    plain: PlainSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr("pytest_upskill.kernels.devices.NODES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(ScorerError) as error:
+        devices(plain, tmp_path / "libcuda.so.1")  # type: ignore[arg-type]
+    assert str(error.value) == (
+        f"there is a GPU ({tmp_path}/nvidia0) and CUDA finds none: see whether nvidia-smi works; where "
+        "/dev/nvidia-uvm is missing, 'nvidia-modprobe -u -c=0' as root makes it"
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices(plain, tmp_path / "libcuda.so.1") == []  # type: ignore[arg-type]

@@ -74,7 +74,8 @@ def test_others_are(words: str) -> None:
 def test_stack_that_is_taken_while_a_kernel_runs_is_a_fact() -> None:
     assert made(TAKES).facts.dynamic_stack
     assert not made('extern "C" __global__ void k(float* y) { y[0] = 1; }').facts.dynamic_stack
-    assert not takes_stack("// my alloca is not called\n")
+    assert takes_stack("alloca/**/.u64 x, 8;")
+    assert not takes_stack("mov.u32 allocated, 8;")
 
 
 def test_a_call_through_a_pointer_is_honest_and_its_stack_is_counted() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,6 +129,25 @@ def test_underscores_of_a_file_name_are_no_emphasis() -> None:
 def test_a_first_comment_that_is_only_a_path_names_the_file(line: str) -> None:
     (block,) = fenced_blocks(f"```\n{line}\nx\n```")
     assert (block.name, block.language) == ("build.toml", "toml")
+
+
+@pytest.mark.parametrize("line", ["  //   build.toml   ", "/*   build.toml   */  ", "#\tbuild.toml\t"])
+def test_spaces_around_a_first_comment_are_no_part_of_the_name(line: str) -> None:
+    (block,) = fenced_blocks(f"```\n{line}\nx\n```")
+    assert block.name == "build.toml"
+
+
+MANY = """
+from pytest_upskill.scorers.fences import fenced_blocks
+text = "```\\n# a" + " " * 296 + "b\\n```\\n"
+print(len(fenced_blocks(text * 2000)))
+"""
+
+
+def test_first_comments_of_many_spaces_do_not_take_time_without_end() -> None:
+    # It takes a second, or with a pattern that goes back and forth a minute.
+    done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, timeout=30, check=True)
+    assert done.stdout.strip() == b"2000"
 
 
 def test_a_first_comment_with_more_words_names_no_file() -> None:

@@ -108,6 +108,14 @@ _COMPILER = (
         RMSNORM, "facts", "uses 4096 bytes of stack", gates={"max_stack": 0},
     ),
     Cheat(
+        "forged_report", "Has the assembler itself print a report of a thriftier kernel.",
+        RMSNORM, "compile", "what the compiler made of it cannot be read", gates={"max_stack": 100},
+    ),
+    Cheat(
+        "stack_while_it_runs", "Takes stack that the assembler has no number for.",
+        RMSNORM, "facts", "takes stack while it runs", gates={"max_stack": 0},
+    ),
+    Cheat(
         "steering_error", "Fails with a long message that claims success.",
         RMSNORM, "compile", "^line 2: #error", fast=True,
     ),

@@ -143,6 +143,7 @@ class Hurried:
     def __init__(self, sandbox: Sandbox, seconds: float) -> None:
         self._sandbox = sandbox
         self._seconds = seconds
+        self.level = sandbox.level
 
     def run(self, *args: Any, limits: Limits, **more: Any) -> Ran:
         return self._sandbox.run(*args, limits=replace(limits, wall_seconds=self._seconds), **more)
