@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,11 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def own_name(word: str) -> str:
+    """Return a name for processes that no other test run has, in the 15 letters that a name may have."""
+    return f"{word[:8]}-{os.getpid() % 10**6}"
+
+
 @pytest.fixture(scope="session")
 def program(open_folder: Path) -> Path:
     if sys.platform != "linux":
@@ -57,10 +63,10 @@ def program(open_folder: Path) -> Path:
     folder = open_folder / "program"
     folder.mkdir()
     source = Path(__file__).with_name("attacks.c")
-    subprocess.run(
-        ["gcc", "-O1", "-pthread", "-o", str(folder / "attacks"), str(source)], check=True, timeout=60
-    )
-    return folder / "attacks"
+    # A name of its own: others may run these tests at the same time, and processes are counted by name.
+    built = folder / own_name("attacks")
+    subprocess.run(["gcc", "-O1", "-pthread", "-o", str(built), str(source)], check=True, timeout=60)
+    return built
 
 
 @pytest.fixture(scope="session")

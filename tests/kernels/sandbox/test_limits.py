@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_upskill.kernels.sandbox.limits import MIB
-from tests.kernels.sandbox.conftest import Box
+from tests.kernels.sandbox.conftest import Box, own_name
 
 
 def processes_called(mark: str) -> list[int]:
@@ -26,11 +26,11 @@ def processes_called(mark: str) -> list[int]:
     return found
 
 
-def test_a_fork_bomb_ends_at_the_limit_of_processes(any_box: Box) -> None:
+def test_a_fork_bomb_ends_at_the_limit_of_processes(any_box: Box, program: Path) -> None:
     bombed = any_box.attack("bomb", processes=20)
     assert bombed.ended == "processes"
     assert bombed.words == "it was stopped at its limit of processes"
-    assert processes_called("attacks") == []
+    assert processes_called(program.name) == []
 
 
 def test_forks_below_the_limit_are_let_be(box: Box) -> None:
@@ -39,14 +39,16 @@ def test_forks_below_the_limit_are_let_be(box: Box) -> None:
 
 
 def test_what_leaves_its_session_and_its_parent_ends_with_the_command(any_box: Box) -> None:
-    ran = any_box.attack("escape:upskill-escape")
-    assert (ran.ended, ran.stdout) == ("exited", "escape:upskill-escape yes\n")
-    assert processes_called("upskill-escape") == []
+    name = own_name("escape")
+    ran = any_box.attack(f"escape:{name}")
+    assert (ran.ended, ran.stdout) == ("exited", f"escape:{name} yes\n")
+    assert processes_called(name) == []
 
 
 def test_outside_the_same_outlives_the_command(program: Path) -> None:
-    subprocess.run([program, "escape:upskill-loose"], check=True, stdout=subprocess.DEVNULL)
-    found = processes_called("upskill-loose")
+    name = own_name("loose")
+    subprocess.run([program, f"escape:{name}"], check=True, stdout=subprocess.DEVNULL)
+    found = processes_called(name)
     for pid in found:
         os.kill(pid, 9)
     assert len(found) == 1

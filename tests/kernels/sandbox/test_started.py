@@ -18,7 +18,7 @@ import pytest
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.sandbox import Limits, Sandbox
-from tests.kernels.sandbox.conftest import LEVELS
+from tests.kernels.sandbox.conftest import LEVELS, own_name
 from tests.kernels.sandbox.driver import ROOT, kind_of
 from tests.kernels.sandbox.test_limits import processes_called
 
@@ -108,13 +108,13 @@ def test_it_is_waited_for_no_longer_than_is_asked(sandbox: Sandbox, work: Path) 
 
 
 def test_closing_the_sandbox_ends_all_that_runs(sandbox: Sandbox, work: Path, program: Path) -> None:
-    command = ["sh", "-c", f"{program} escape:upskill-closed; sleep 20"]
+    command = ["sh", "-c", f"{program} escape:{own_name('closed')}; sleep 20"]
     all_started = [
         sandbox.start(command, workdir=work, readable=[program.parent], limits=LIMITS) for _ in range(3)
     ]
-    wait_for(lambda: len(processes_called("upskill-closed")) == 3)
+    wait_for(lambda: len(processes_called(own_name("closed"))) == 3)
     sandbox.close()
-    assert processes_called("upskill-closed") == []
+    assert processes_called(own_name("closed")) == []
     assert [started.wait(0).ended for started in all_started] == ["killed"] * 3
 
 
@@ -144,14 +144,14 @@ from pathlib import Path
 from pytest_upskill.kernels.sandbox import Limits, Sandbox
 from tests.kernels.sandbox.driver import kind_of
 with Sandbox(kind_of({level!r})) as sandbox:
-    sandbox.start(["sh", "-c", "{program} escape:upskill-orphan; sleep 20"], workdir=Path({str(work)!r}),
+    sandbox.start(["sh", "-c", "{program} escape:{own_name("orphan")}; sleep 20"], workdir=Path({str(work)!r}),
                   readable=[Path({str(program.parent)!r})], limits=Limits())
     time.sleep(20)
 """
     with subprocess.Popen([sys.executable, "-c", code]) as parent:
-        wait_for(lambda: processes_called("upskill-orphan") != [])
+        wait_for(lambda: processes_called(own_name("orphan")) != [])
         parent.kill()
-    wait_for(lambda: processes_called("upskill-orphan") == [])
+    wait_for(lambda: processes_called(own_name("orphan")) == [])
 
 
 def test_it_ends_with_its_supervisor(sandbox: Sandbox, work: Path) -> None:
