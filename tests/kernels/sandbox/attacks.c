@@ -213,10 +213,10 @@ static int forks(int most) {
 
 /* A bomb proper: every copy forks, and is quick about it. Ends by itself after a second. */
 static void bomb(void) {
-    alarm(1);
+    alarm(10);
     for (int generation = 0; generation < 7; generation++) {
         fork();
-        alarm(1);
+        alarm(10);
     }
     for (;;) pause();
 }
