@@ -211,7 +211,7 @@ static int forks(int most) {
     return made >= most;
 }
 
-/* A bomb proper: every copy forks, and is quick about it. Ends by itself after a second. */
+/* A bomb proper: every copy forks, and is quick about it. Ends by itself after ten seconds. */
 static void bomb(void) {
     alarm(10);
     for (int generation = 0; generation < 7; generation++) {
