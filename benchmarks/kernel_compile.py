@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -79,21 +80,9 @@ class Counting(Sandbox):
     def level(self) -> Level:
         return self.inner.level
 
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        workdir: Path,
-        readable: Iterable[Path],
-        limits: Limits,
-        stdin: bytes = b"",
-        environment: Mapping[str, str] | None = None,
-        devices: bool = False,
-    ) -> Ran:
+    def run(self, command: Sequence[str], *, workdir: Path, limits: Limits, **how: Any) -> Ran:  # noqa: ANN401
         self.starts += 1
-        return self.inner.run(
-            command, workdir=workdir, readable=readable, limits=limits, stdin=stdin, environment=environment
-        )
+        return self.inner.run(command, workdir=workdir, limits=limits, **how)
 
 
 def source(number: int) -> str:

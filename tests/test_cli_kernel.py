@@ -19,6 +19,7 @@ from pytest_upskill.kernels.data import Device
 from pytest_upskill.kernels.sandbox import reports
 from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.types import Stage
+from tests.kernels.compiling import needs_compiler
 
 CODE = """// launch: grid=(ceil_div(n, 256)) block=(256)
 extern "C" __global__ void scale(const T* x, T* y, int n, float by) {
@@ -67,12 +68,7 @@ def write(folder: Path, **asked: Any) -> Path:
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder for what is compiled in these tests."""
-    try:
-        find_toolchain()
-    except ScorerError as error:
-        pytest.skip(str(error))
-    if not any(report.works for report in reports()):
-        pytest.skip("no level of the sandbox works here")
+    needs_compiler()
     return str(tmp_path_factory.mktemp("artefacts"))
 
 

@@ -139,7 +139,10 @@ class Measurer:
         if leak is not None:
             raise CallError(f"contaminated: the prompt without the skill holds a line of it: {leak!r}")
         # Nothing is paid for what then cannot be judged.
-        await self._scoring.ready(sample)
+        try:
+            await self._scoring.ready(sample)
+        except NotApplicable as reason:
+            return Outcome(skip=presentable(str(reason)))
         got = await self._got(sample)
         self.stored += got.source in ("store", "recording")
         cost = self.means.prices.cost(sample.model, got.reply.usage)

@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels import frames
 from pytest_upskill.scorers.evidence import fold
+from pytest_upskill.scorers.process import exit_words, own_path, public_environment
 
 _START_LIMIT = 120.0
 _END_LIMIT = 5.0
@@ -43,12 +43,10 @@ class Child:
     def __init__(
         self, name: str, module: str, environment: Mapping[str, str], hidden: Collection[str] = ()
     ) -> None:
-        from pytest_upskill.scorers.process import public_environment
-
         self._name = name
         public = public_environment({key: os.environ[key] for key in os.environ if key not in hidden})
         self._link, theirs = socket.socketpair()
-        boot = json.dumps({"path": _own_path(), "module": module, "fd": theirs.fileno()})
+        boot = json.dumps({"path": own_path(), "module": module, "fd": theirs.fileno()})
         try:
             self._child = subprocess.Popen(
                 # -W: what PYTHONWARNINGS says is meant for the user's own run.
@@ -158,7 +156,7 @@ class Child:
         self._reader.join(_END_LIMIT)
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
         last = f"; its last words: {fold(lines[-1])}" if lines else ""
-        return f"{self._name} {_exit_words(self._child.returncode)} while {what}{last}"
+        return f"{self._name} {exit_words(self._child.returncode)} while {what}{last}"
 
     def _read_tail(self) -> None:
         # Nobody else closes the pipe: a program that the reference started may hold it open for ever.
@@ -167,16 +165,3 @@ class Child:
         with self._child.stdout as pipe:
             while part := os.read(pipe.fileno(), 65536):
                 self._tail = (self._tail + part)[-_TAIL:]
-
-
-def _own_path() -> list[str]:
-    # What the suite can import a reference can import too: a checkout, a folder of `pythonpath`.
-    return [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
-
-
-def _exit_words(code: int | None) -> str:
-    if code is None:
-        return "did not answer"
-    if code < 0:
-        return f"was killed by signal {-code} ({signal.strsignal(-code)})"
-    return f"ended with exit code {code}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_upskill.errors import ScorerError
+from pytest_upskill.errors import NotApplicable, ScorerError
 from pytest_upskill.scorers.evidence import fold
 from pytest_upskill.types import Check, Reply, Score, ScoringContext, ScoringRun
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_upskill.kernels.bench import Bench
     from pytest_upskill.kernels.spec import KernelSpec
 
+PLATFORM = sys.platform
 # A compiler has more to say than other checks: its first error with the line of code.
 _EVIDENCE = 400
 # Those who wait for the device must not keep others from the compiler.
@@ -53,7 +55,9 @@ class Kernel:
         raise ScorerError("kernel: it starts programs and is waited for: call judge")
 
     async def open(self, run: ScoringRun) -> None:
-        """Find the compiler and a sandbox. Raises `ScorerError` where there is none."""
+        """Find the compiler and a sandbox. Raises `ScorerError` where there is none, `NotApplicable` beyond Linux."""
+        if PLATFORM != "linux":
+            raise NotApplicable("kernels are compiled and executed on Linux alone")
         from pytest_upskill.kernels.bench import Bench
 
         self._seed = run.seed

@@ -68,7 +68,7 @@ class Process:
         code = self._transport.get_returncode()
         lines = self._pipes.tail.decode("utf-8", "replace").strip().splitlines()
         last = f"; its last words: {fold(lines[-1])}" if lines else ""
-        return f"{_exit_words(code)}{last}"
+        return f"{exit_words(code)}{last}"
 
     async def stop(self) -> None:
         """Kill the process with all that it started and wait for its end. May be called again."""
@@ -93,7 +93,7 @@ async def start(path: Sequence[str], time_limit: float, secrets: Collection[str]
     It sees the environment without what may be a secret, and without the variables named in `secrets`, and
     leads a process group of its own. It is not ready yet.
     """
-    boot = json.dumps({"path": [*path, *_own_path()], "limit": time_limit})
+    boot = json.dumps({"path": [*path, *own_path()], "limit": time_limit})
     transport, pipes = await asyncio.get_running_loop().subprocess_exec(
         _Pipes,
         *(sys.executable, "-P", "-B", "-c", _BOOT, boot),
@@ -141,12 +141,14 @@ class _Pipes(asyncio.SubprocessProtocol):
         self.answers.put_nowait(None)
 
 
-def _own_path() -> list[str]:
+def own_path() -> list[str]:
+    """Return where this process imports from, so that a child imports from there too."""
     # What the suite can import the scorers can import too: a conftest's folder, `pythonpath`, a checkout.
     return [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
 
 
-def _exit_words(code: int | None) -> str:
+def exit_words(code: int | None) -> str:
+    """Return in words how a process ended that had this exit code; None where it has not ended."""
     if code is None:
         return "did not answer"
     if code < 0:

@@ -107,6 +107,21 @@ def test_one_that_cannot_be_opened_is_an_error_of_every_sample(error: Exception)
     assert [one.error for one in found] == [words, words]
 
 
+def test_one_that_does_not_apply_here_is_a_skip_of_which_nothing_is_paid() -> None:
+    provider = Fake()
+    found = outcome(
+        measurer(provider, scorers={"has": Awaited(unopened=NotApplicable("Linux alone"))}), WITH_SKILL
+    )
+    assert (found.skip, found.error, found.reply) == ("Linux alone", None, None)
+    assert provider.requests == []
+
+
+def test_nothing_is_paid_for_one_that_cannot_be_opened() -> None:
+    provider = Fake()
+    outcome(measurer(provider, scorers={"has": Awaited(unopened=ScorerError("no compiler"))}), WITH_SKILL)
+    assert provider.requests == []
+
+
 def test_whatever_it_raises_becomes_a_sentence() -> None:
     found = outcome(measurer(Fake(), scorers={"has": Awaited(ZeroDivisionError("oops"))}), WITH_SKILL)
     assert found.error == "has: the scorer failed: ZeroDivisionError: oops"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from pytest_upskill.kernels.artefacts import Artefacts
 from pytest_upskill.kernels.compile import Compiler
 from pytest_upskill.kernels.data import Artefact
 from pytest_upskill.kernels.prelude import prelude
-from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, choose
+from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, choose, reports
 from pytest_upskill.kernels.toolchain import Toolchain, find_toolchain
 
 COPY = """
@@ -95,6 +96,13 @@ def toolchain() -> Toolchain:
         pytest.skip(str(error))
 
 
+def needs_compiler() -> None:
+    """Skip the test where no kernel can be compiled: there is no compiler, or no sandbox works."""
+    toolchain()
+    if not any(report.works for report in reports()):
+        pytest.skip("no level of the sandbox works here")
+
+
 @cache
 def sandbox() -> Sandbox:
     """Return the best sandbox that works here: these tests ask about compilers."""
@@ -125,24 +133,8 @@ class Counting(Sandbox):
     def level(self) -> Level:
         return sandbox().level
 
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        workdir: Path,
-        readable: Iterable[Path],
-        limits: Limits,
-        stdin: bytes = b"",
-        environment: Mapping[str, str] | None = None,
-        devices: bool = False,
-    ) -> Ran:
+    def run(self, command: Sequence[str], *, workdir: Path, limits: Limits, **how: Any) -> Ran:
         self.starts.append(command)
         if self._answer and "empty" not in (workdir / "kernel.cu").read_text():
             return self._answer
-        return sandbox().run(
-            command,
-            workdir=workdir,
-            readable=readable,
-            limits=self._limits or limits,
-            environment=environment,
-        )
+        return sandbox().run(command, workdir=workdir, limits=self._limits or limits, **how)

@@ -16,10 +16,8 @@ import jsonschema
 import pytest
 from junitparser.xunit2 import JUnitXml
 
-from pytest_upskill.errors import ScorerError
-from pytest_upskill.kernels.sandbox import reports
-from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.reports.results import schema
+from tests.kernels.compiling import needs_compiler
 from tests.session.conftest import QUIET, Project
 from tests.session.test_reports_of_runs import properties
 
@@ -95,12 +93,7 @@ KERNEL: dict[str, Any] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiler() -> None:
-    try:
-        find_toolchain()
-    except ScorerError as error:
-        pytest.skip(str(error))
-    if not any(report.works for report in reports()):
-        pytest.skip("no level of the sandbox works here")
+    needs_compiler()
 
 
 @pytest.fixture
@@ -229,6 +222,16 @@ def test_a_second_run_calls_nobody_and_compiles_nothing(kernels: Project) -> Non
     kernels.run(models="author:one").assert_outcomes(passed=3)
     assert kernels.calls == []
     assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_beyond_linux_kernels_do_not_apply(kernels: Project) -> None:
+    write(kernels, require="compile")
+    with (kernels.path / "conftest.py").open("a") as conftest:
+        conftest.write("\nimport pytest_upskill.kernels.scorer as scorer\nscorer.PLATFORM = 'darwin'\n")
+    result = kernels.run("-rs", models="author:one")
+    result.assert_outcomes(skipped=2, passed=1)
+    result.stdout.fnmatch_lines(["SKIPPED*kernels are compiled and executed on Linux alone"])
+    assert kernels.calls == []
 
 
 def test_an_executor_that_nobody_registers_is_refused_with_those_there_are(
