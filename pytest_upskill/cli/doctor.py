@@ -9,7 +9,6 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from pytest_upskill.kernels.devices import LOCKS, devices
 from pytest_upskill.kernels.execute import NO_DEVICE
 from pytest_upskill.kernels.probe import default_folder
 from pytest_upskill.kernels.sandbox import choose, reports
+from pytest_upskill.kernels.scratch import scratch
 from pytest_upskill.kernels.spec import read_spec
 from pytest_upskill.kernels.toolchain import Toolchain, find_toolchain
 from pytest_upskill.types import JSON, ScoringRun
@@ -249,8 +249,8 @@ def _trial(compilers: Sequence[Finding], sandboxes: Sequence[Finding]) -> Findin
         )
     started = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="upskill-doctor-") as name:
-            tried = _tried(Path(name))
+        with scratch("upskill-doctor-") as folder:
+            tried = _tried(folder)
     except ScorerError as error:
         return Finding("compile", False, str(error))
     seconds = time.monotonic() - started

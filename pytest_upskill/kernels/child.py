@@ -15,8 +15,8 @@ from typing import Any
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels import frames
+from pytest_upskill.scorers.children import exit_words, own_path, public_environment
 from pytest_upskill.scorers.evidence import fold
-from pytest_upskill.scorers.process import exit_words, own_path, public_environment
 
 _START_LIMIT = 120.0
 _END_LIMIT = 5.0

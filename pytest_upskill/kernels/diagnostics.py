@@ -22,6 +22,7 @@ _SHAPES = tuple(
         r"(?:catastrophic |internal )?error(?: #[\w-]+)?: (?P<text>.*)",
         r"(?P<file>[^\s:][^:]{0,400}):(?P<line>\d{1,9}):(?:\d{1,9}:)? (?:fatal )?error: (?P<text>.*)",
         r"(?P<tool>ptxas) [^,;]{1,400}, line \d{1,9}; (?:error|fatal)\s*: (?P<text>.*)",
+        r"(?P<tool>cc1plus|cc1|g\+\+|gcc): (?:fatal )?error: (?P<text>.*)",
         r"(?P<tool>nvcc|cicc|ptxas|cudafe\+\+) (?:error|fatal)\s*: (?P<text>.*)",
         r"(?P<end>At end of source): (?:catastrophic |internal )?error(?: #[\w-]+)?: (?P<text>.*)",
     )

@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from pytest_upskill.errors import ScorerError
+from pytest_upskill.scorers.children import exit_words, own_path, public_environment
 from pytest_upskill.scorers.evidence import fold
 
 _START_LIMIT = 60.0
 _END_LIMIT = 5.0
 _TAIL = 4000
 _LONGEST_ANSWER = 2**24
-_SECRET_NAME = re.compile(
-    r"KEY|TOKEN|SECRET|PASS|CRED|AUTH|PRIVATE|COOKIE|SESSION|(?:^|_)PATS?(?:$|_)|DSN|CONNECTION_STRING",
-    re.IGNORECASE,
-)
-_SECRET_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _BOOT = (
     "import json, sys; start = json.loads(sys.argv.pop()); sys.path[:] = start['path']; "
     "from pytest_upskill.scorers.child import main; main(start['limit'])"
@@ -103,15 +97,6 @@ async def start(path: Sequence[str], time_limit: float, secrets: Collection[str]
     return Process(transport, pipes)
 
 
-def public_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that neither by their name nor by a password in a URL may be a secret."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not _SECRET_NAME.search(name) and not _SECRET_VALUE.search(value)
-    }
-
-
 class _Pipes(asyncio.SubprocessProtocol):
     """Collects the answers line by line, and the tail of stderr."""
 
@@ -139,18 +124,3 @@ class _Pipes(asyncio.SubprocessProtocol):
         self.exited.set()
         # A program that the scorer started may still hold the pipe open.
         self.answers.put_nowait(None)
-
-
-def own_path() -> list[str]:
-    """Return where this process imports from, so that a child imports from there too."""
-    # What the suite can import the scorers can import too: a conftest's folder, `pythonpath`, a checkout.
-    return [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
-
-
-def exit_words(code: int | None) -> str:
-    """Return in words how a process ended that had this exit code; None where it has not ended."""
-    if code is None:
-        return "did not answer"
-    if code < 0:
-        return f"was killed by signal {-code} ({signal.strsignal(-code)})"
-    return f"ended with exit code {code}"

@@ -88,6 +88,10 @@ compilation terminated.
             "nvcc fatal   : Unsupported gpu architecture 'compute_20'\n",
             "nvcc: Unsupported gpu architecture 'compute_20'",
         ),
+        (
+            "cc1plus: fatal error: /tmp/there.h: Permission denied\ncompilation terminated.\n",
+            "cc1plus: /tmp/there.h: Permission denied",
+        ),
         ('At end of source: error: expected a "}"\n', 'at end of source: expected a "}"'),
     ],
 )

@@ -57,4 +57,5 @@ def test_no_evidence_steers_a_terminal_or_a_judge(verdicts: Mapping[str, Verdict
 
 def test_no_evidence_tells_what_stands_in_a_file_of_the_system(verdicts: Mapping[str, Verdict]) -> None:
     assert "root:" not in "".join(verdict.evidence for verdict in verdicts.values())
-    assert "No such file" in verdicts["included_file"].evidence
+    # It depends on the level of the sandbox whether the file is hidden or denied.
+    assert re.search("No such file|Permission denied", verdicts["included_file"].evidence)

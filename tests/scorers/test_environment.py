@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_upskill.scorers.children import public_environment
 from pytest_upskill.scorers.isolate import Judges
-from pytest_upskill.scorers.process import public_environment
 from pytest_upskill.types import ScoringContext
 from tests.scorers.pool import Scoring, run, write_checks
 
