@@ -38,7 +38,9 @@ def words(value: Mapping[str, JSON], key: str, example: str) -> tuple[str, ...]:
         [item for item in given if isinstance(item, str) and item.strip()] if isinstance(given, list) else []
     )
     if not isinstance(given, list) or len(items) < len(given) or (key in value and not items):
-        raise ValueError(f"kernel: '{key}' needs a list such as {json.dumps([example])}, not {kind(given)}")
+        wrong = [item for item in given if item not in items] if isinstance(given, list) else []
+        found = f"a list with {kind(wrong[0])}" if wrong else kind(given)
+        raise ValueError(f"kernel: '{key}' needs a list such as {json.dumps([example])}, not {found}")
     twice = next((item for item in items if items.count(item) > 1), None)
     if twice:
         raise ValueError(f"kernel: '{key}' has '{one_line(twice)}' twice")

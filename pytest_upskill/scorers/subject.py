@@ -78,4 +78,6 @@ def kind(value: object) -> str:
         return quoted(value) if value.strip() else "an empty string"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else str(value)
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "an object" if isinstance(value, dict) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import socket
 import sys
 import threading
@@ -170,16 +171,17 @@ def test_no_two_calls_have_their_buffers_at_the_same_place(launcher: Launcher) -
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("AFTER_END", "right past the end of y"),
-        ("BEFORE_START", "right before the start of y"),
-        ("FAR_BEYOND", " bytes past the end of spare"),
+        # A byte that was written may be the one that was there.
+        ("AFTER_END", "(right|1 byte|[23] bytes) past the end of y"),
+        ("BEFORE_START", "(right|1 byte|[23] bytes) before the start of y"),
+        ("FAR_BEYOND", r"\d+ bytes past the end of spare"),
     ],
 )
 def test_one_element_outside_of_a_buffer_is_found(
     launcher: Launcher, what: str, words: str, misaligned: bool
 ) -> None:
     (broken,) = launcher.call(act(what, misaligned=misaligned)).broken_guards
-    assert broken.endswith(words)
+    assert re.fullmatch(words, broken)
 
 
 def test_an_input_that_was_changed_is_named_where_it_is_asked_for(launcher: Launcher) -> None:

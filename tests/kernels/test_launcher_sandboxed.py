@@ -43,6 +43,15 @@ def test_a_launcher_works_holds_the_device_and_ends(sandbox: Sandbox, tmp_path: 
         assert still_there(driver) == []
 
 
+def test_a_driver_that_lies_where_the_loader_is_told_is_found(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build.driver().parent
+    monkeypatch.setenv("LD_LIBRARY_PATH", f":/nowhere:{folder}")
+    (device,) = devices(sandbox)
+    assert device.emulated
+
+
 @pytest.mark.parametrize(
     ("what", "words"),
     [("ABORT", "ended: the launcher was ended by SIGABRT"), ("FOR_EVER", "timeout: no answer within 1 s")],

@@ -143,7 +143,7 @@ def test_lists_in_shapes_are_taken_apart_and_repeats_are_dropped(tmp_path: Path)
         ),
         ({"dtypes": None}, 'kernel needs "dtypes", such as ["bf16", "f32"]: the signature has the type T'),
         ({"dtypes": "bf16"}, "kernel: 'dtypes' needs a list such as [\"bf16\"], not \"bf16\""),
-        ({"dtypes": []}, "kernel: 'dtypes' needs a list such as [\"bf16\"], not a list"),
+        ({"dtypes": []}, "kernel: 'dtypes' needs a list such as [\"bf16\"], not an empty list"),
         ({"dtypes": ["bf16", "bf16"]}, "kernel: 'dtypes' has 'bf16' twice"),
         ({"dtypes": ["fp16"]}, "kernel: 'dtypes' has the unknown type 'fp16' (did you mean 'f16'?)"),
         (
@@ -151,7 +151,7 @@ def test_lists_in_shapes_are_taken_apart_and_repeats_are_dropped(tmp_path: Path)
             "kernel has 'dtypes', but no parameter of the signature is of the type T",
         ),
         ({"shapes": None}, 'kernel needs "shapes", such as ["rows=1..999 cols=1..999"]'),
-        ({"shapes": [3]}, "kernel: 'shapes' needs a list such as [\"rows=4096 cols=1..999\"], not a list"),
+        ({"shapes": [3]}, "kernel: 'shapes' needs a list such as [\"rows=4096 cols=1..999\"], not a list with 3"),
         (
             {"shapes": ["rows=3 colls=4"]},
             "kernel: shapes: the signature has no size 'colls' (did you mean 'cols'?)",

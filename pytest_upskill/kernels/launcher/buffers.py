@@ -124,4 +124,4 @@ class Buffers:
 
 
 def _away(distance: int) -> str:
-    return f"{distance} bytes" if distance else "right"
+    return f"{distance} byte{'s' if distance > 1 else ''}" if distance else "right"

@@ -157,7 +157,7 @@ def _start(
 
     library = os.fspath(driver) if driver is not None else _LIBRARY
     start = {"package": str(_PACKAGE), "number": number, "keep": list(inherit), "library": library}
-    beside = [Path(library).resolve().parent] if driver is not None else []
+    beside = [Path(library).resolve().parent] if driver is not None else _elsewhere()
     return sandbox.start(
         [sys.executable, "-I", "-S", "-B", "-c", _BOOT, json.dumps(start)],
         workdir=folder,
@@ -167,3 +167,9 @@ def _start(
         environment={**_ENVIRONMENT, **{name: os.environ[name] for name in _CHOOSING if name in os.environ}},
         devices=True,
     )
+
+
+def _elsewhere() -> list[Path]:
+    """Return the folders that the loader is told of and that have the driver's library, as some containers do."""
+    told = [Path(part) for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part]
+    return [folder for folder in told if (folder / _LIBRARY).is_file()]

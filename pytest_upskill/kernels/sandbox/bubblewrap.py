@@ -106,4 +106,4 @@ def _devices() -> Iterator[str]:
     for path in view.DRIVER:
         if path.startswith("/sys/"):
             # The namespace's own /proc has the driver's files already.
-            yield from ("--ro-bind-try", path, path)
+            yield from _bound("--ro-bind-try", path)

@@ -65,7 +65,8 @@ class Landlock:
         grants += [(path, landlock.USE) for path in view.NODES]
         if order.devices:
             grants += [(path, landlock.READ) for path in view.DRIVER]
-            grants += [(path, landlock.USE | landlock.READ) for path in view.device_nodes()]
+            used = (view.OWN_THREADS, *view.device_nodes())
+            grants += [(path, landlock.USE | landlock.READ) for path in used]
         return [*grants, (str(order.workdir), landlock.WRITE)]
 
 

@@ -20,7 +20,8 @@ _ALL = 0xFFFFFFFF
 # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET: in a user namespace of its own a process has all capabilities, and
 # so reaches far more of the kernel.
 _NEW_NAMESPACES = 0x7E020000
-_AF_UNIX, _SOCK_STREAM, _SOCK_KIND = 1, 1, 0xF
+_AF_UNIX, _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_KIND = 1, 1, 5, 0xF
+_SOL_SOCKET, _SO_PASSCRED = 1, 16
 _TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
 # FS_IOC_SETFLAGS, its 32-bit twin, FSSETXATTR, SETVERSION, ENABLE_VERITY, SET_ENCRYPTION_POLICY: whoever owns a file
 # changes it by these, though it is open for reading alone.
@@ -50,8 +51,8 @@ _NEVER = (
     # a number reaches as well as a name.
     "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
     "mq_open", "mq_unlink", "memfd_secret",
-    # Sockets that lead out, and buffers and descriptors on their way that no limit counts.
-    "connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg", "setsockopt",
+    # Whom a socket leads to, and descriptors on their way that no limit counts.
+    "accept", "accept4", "sendmsg", "sendmmsg",
     # What others do with files that can be read.
     "inotify_add_watch",
     # The machine.
@@ -59,6 +60,8 @@ _NEVER = (
     "modify_ldt", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
     "vhangup",
 )  # fmt: skip
+# Sockets that lead out, and their buffers, that no limit counts.
+_OF_SOCKETS = ("connect", "bind", "listen", "setsockopt")
 # Landlock does not know of these: they change files anywhere that belong to the user.
 _BESIDE_LANDLOCK = (
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
@@ -89,19 +92,16 @@ def program(machine: str, *, landlock: bool, signals: bool = True, devices: bool
     rules.refuse(_NEVER)
     # With ENOSYS the C library falls back to clone, whose flags a filter can see.
     rules.refuse(("clone3",), errno.ENOSYS)
-    rules.refuse(("socket",), errno.EAFNOSUPPORT)
     rules.bits("clone", 0, _NEW_NAMESPACES)
     rules.where("prctl", 0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))
     owners = () if signals else (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
     rules.where("fcntl", 1, (_F_SETLEASE, _F_NOTIFY, *owners))
     if devices:
-        # A pair of another kind sends to any address by name. The launcher talks over one that it is given.
-        rules.pairs(_AF_UNIX, _SOCK_STREAM, errno.EAFNOSUPPORT)
-        rules.null("sendto", 4)
+        _let_a_driver_start(rules)
         rules.where("ioctl", 1, (_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP, *_OF_FILES))
     else:
-        rules.refuse(("socketpair",), errno.EAFNOSUPPORT)
-        rules.refuse(("sendto",))
+        rules.refuse(("socket", "socketpair"), errno.EAFNOSUPPORT)
+        rules.refuse((*_OF_SOCKETS, "sendto"))
         rules.where("ioctl", 1, _HARMLESS, errno.ENOTTY, but=True)
         # Files without a name in no folder of ours: neither the disk's limit nor that of memory counts them.
         rules.refuse(("memfd_create",))
@@ -112,6 +112,22 @@ def program(machine: str, *, landlock: bool, signals: bool = True, devices: bool
     if not signals:
         rules.refuse(_SIGNALS)
     return rules.done()
+
+
+def _let_a_driver_start(rules: _Rules) -> None:
+    """Let sockets through that lead nowhere: without them cuInit ends with CUDA_ERROR_OPERATING_SYSTEM.
+
+    It binds one to an abstract name and listens, for other processes of a program that would share its memory; nobody
+    is ever accepted. And it asks for the server that parts a device between processes, of which there is none here.
+    """
+    kind = (1, _SOCK_KIND, _SOCK_SEQPACKET)
+    rules.only("socket", (0, _ALL, _AF_UNIX), kind, error=errno.EAFNOSUPPORT)
+    rules.only("setsockopt", (1, _ALL, _SOL_SOCKET), (2, _ALL, _SO_PASSCRED))
+    rules.refuse(("connect",), errno.ENOENT)
+    # A pair of another kind sends to any address by name. The launcher talks over one that it is given.
+    kind = (1, _SOCK_KIND, _SOCK_STREAM)
+    rules.only("socketpair", (0, _ALL, _AF_UNIX), kind, error=errno.EAFNOSUPPORT)
+    rules.null("sendto", 4)
 
 
 class _Rules:
@@ -143,14 +159,19 @@ class _Rules:
     def bits(self, name: str, index: int, mask: int) -> None:
         self._about(name, index, [_step(_ANY_BIT, mask, 0, 1), _refusal(), _step(_RETURN, _ALLOW)])
 
-    def pairs(self, family: int, kind: int, error: int) -> None:
-        """Refuse all pairs of sockets but those of one family and kind."""
-        refused = _step(_RETURN, _ERROR | error)
+    def only(self, name: str, *wanted: tuple[int, int, int], error: int = errno.EPERM) -> None:
+        """Refuse a call but where each of these arguments has a value: (index, mask, value)."""
         steps = [
-            *(_argument(0), _step(_EQUAL, family, 1, 0), refused),
-            *(_argument(1), _step(_MASK, _SOCK_KIND), _step(_EQUAL, kind, 1, 0), refused),
+            step
+            for index, mask, value in wanted
+            for step in (
+                _argument(index),
+                _step(_MASK, mask),
+                _step(_EQUAL, value, 1, 0),
+                _step(_RETURN, _ERROR | error),
+            )
         ]
-        self._only("socketpair", [*steps, _step(_RETURN, _ALLOW)])
+        self._decide(name, [*steps, _step(_RETURN, _ALLOW)])
 
     def null(self, name: str, index: int) -> None:
         """Refuse a call whose argument, a pointer, is not null."""
@@ -160,13 +181,13 @@ class _Rules:
             _argument(index, 4),
             _step(_ANY_BIT, _ALL, 0, 1),
         ]
-        self._only(name, [*steps, _refusal(), _step(_RETURN, _ALLOW)])
+        self._decide(name, [*steps, _refusal(), _step(_RETURN, _ALLOW)])
 
     def _about(self, name: str, index: int, tests: list[bytes]) -> None:
         # The arguments looked at are ints to the kernel, which ignores their upper halves: so does the filter.
-        self._only(name, [_argument(index), *tests])
+        self._decide(name, [_argument(index), *tests])
 
-    def _only(self, name: str, steps: list[bytes]) -> None:
+    def _decide(self, name: str, steps: list[bytes]) -> None:
         """Add steps for one call; the last of them decides."""
         call = number(name, self._machine)
         if call is not None:

@@ -22,10 +22,14 @@ NODES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 DRIVER = (
     # Opened by the process that becomes the command: of all processes it sees itself alone.
     "/proc/self",
-    "/proc/driver/nvidia", "/proc/devices", "/proc/cpuinfo", "/proc/meminfo", "/proc/modules",
+    "/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/devices", "/proc/cpuinfo", "/proc/meminfo",
+    "/proc/modules", "/proc/filesystems", "/proc/stat",
     "/proc/sys/vm/mmap_min_addr", "/proc/sys/vm/overcommit_memory",
-    "/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/sys/module/nvidia_uvm", "/sys/class/drm",
+    "/sys/bus/pci", "/sys/devices", "/sys/class/drm",
+    "/sys/module/nvidia", "/sys/module/nvidia_uvm", "/sys/module/nvidia_modeset", "/sys/module/nvidia_drm",
 )  # fmt: skip
+# The driver writes the names of its threads there. All that can be written in it is of the process itself.
+OWN_THREADS = "/proc/self/task"
 
 
 def environment(workdir: Path, given: Mapping[str, str] | None) -> dict[str, str]:

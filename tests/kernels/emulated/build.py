@@ -146,6 +146,7 @@ def _library() -> Path:
             "-Wall",
             "-Wextra",
             "-Werror",
+            "-pthread",
             *sources,
         ],
         path,

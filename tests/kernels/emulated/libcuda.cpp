@@ -13,6 +13,7 @@
 
 #include "fibers.h"
 #include "memory.h"
+#include "startup.h"
 
 #define API extern "C" __attribute__((visibility("default")))
 using Result = int;
@@ -24,7 +25,7 @@ namespace {
 
 constexpr Result OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, UNAVAILABLE = 46, NO_DEVICE = 100,
                  INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, WRONG_IMAGE = 209,
-                 INVALID_HANDLE = 400, NOT_FOUND = 500, OUT_OF_RESOURCES = 701;
+                 OPERATING_SYSTEM = 304, INVALID_HANDLE = 400, NOT_FOUND = 500, OUT_OF_RESOURCES = 701;
 
 struct Word {
     Result code;
@@ -41,6 +42,7 @@ constexpr Word WORDS[] = {
     {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {WRONG_IMAGE, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
+    {OPERATING_SYSTEM, "CUDA_ERROR_OPERATING_SYSTEM", "OS call failed or operation not supported on this OS"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
@@ -116,6 +118,8 @@ template <class T> T* at(Address place) { return reinterpret_cast<T*>(place); }
 API Result cuInit(unsigned) {
     unsigned char uuid[16];
     if (!read_uuid(uuid)) return NO_DEVICE;
+    static const char* const refused = upskill_refused_at_start(&ready);
+    if (refused) return fprintf(stderr, "cuInit: refused: %s\n", refused), OPERATING_SYSTEM;
     ready = true;
     return OK;
 }

@@ -29,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../emulated/startup.h"
+
 extern char **environ;
 
 static int reads(const char *path) {
@@ -44,6 +46,13 @@ static int of_process(const char *pid, const char *what) {
     return open(path, O_RDONLY) >= 0;
 }
 
+/* Has the kernel take another process first where memory runs out. */
+static int dooms(const char *pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/oom_score_adj", pid);
+    return open(path, O_WRONLY) >= 0;
+}
+
 static int reaches(int kind, const char *port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
     int one = socket(AF_INET, kind, 0);
@@ -51,9 +60,9 @@ static int reaches(int kind, const char *port) {
     return one >= 0 && !connect(one, (void *)&to, sizeof to) && send(one, "x", 1, 0) == 1;
 }
 
-static int reaches_local(const char *name, int abstract) {
+static int reaches_local(int kind, const char *name, int abstract) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int one = socket(AF_UNIX, SOCK_STREAM, 0);
+    int one = socket(AF_UNIX, kind, 0);
     strncpy(to.sun_path + abstract, name, sizeof to.sun_path - 2);
     return one >= 0 && !connect(one, (void *)&to, offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name));
 }
@@ -296,8 +305,9 @@ static int try_word(const char *verb, const char *target) {
     if (!strcmp(verb, "list")) return open(target, O_RDONLY | O_DIRECTORY) >= 0;
     if (!strcmp(verb, "tcp")) return reaches(SOCK_STREAM, target);
     if (!strcmp(verb, "udp")) return reaches(SOCK_DGRAM, target);
-    if (!strcmp(verb, "abstract")) return reaches_local(target, 1);
-    if (!strcmp(verb, "local")) return reaches_local(target, 0);
+    if (!strcmp(verb, "abstract")) return reaches_local(SOCK_STREAM, target, 1);
+    if (!strcmp(verb, "local")) return reaches_local(SOCK_STREAM, target, 0);
+    if (!strcmp(verb, "packet")) return reaches_local(SOCK_SEQPACKET, target, 0);
     if (!strcmp(verb, "dgram")) return reaches_by_a_pair(target);
     if (!strcmp(verb, "pair")) return talks_by_a_pair();
     if (!strcmp(verb, "swell")) return swells_a_pair();
@@ -312,6 +322,7 @@ static int try_word(const char *verb, const char *target) {
     if (!strcmp(verb, "signal")) return !kill(atoi(target), SIGWINCH);
     if (!strcmp(verb, "environ")) return of_process(target, "environ");
     if (!strcmp(verb, "mem")) return of_process(target, "mem");
+    if (!strcmp(verb, "doom")) return dooms(target);
     if (!strcmp(verb, "trace")) return follows(target);
     if (!strcmp(verb, "starve")) return starves(target);
     if (!strcmp(verb, "slow")) return !setpriority(PRIO_PROCESS, atoi(target), 19);
@@ -353,6 +364,12 @@ static int try_word(const char *verb, const char *target) {
 
 int main(int count, char **words) {
     setvbuf(stdout, 0, _IOLBF, 1 << 16);
+    if (count == 2 && !strcmp(words[1], "start")) {
+        /* No attack, and in this very process, as a driver does it. */
+        const char *refused = upskill_refused_at_start(environ);
+        printf("refused: %s\n", refused ? refused : "nothing");
+        return 0;
+    }
     for (int index = 1; index < count; index++) {
         char *verb = strtok(strdup(words[index]), ":"), *target = strtok(0, "");
         pid_t child = fork();

@@ -48,6 +48,8 @@ class User:
         command: list[str],
         readable: tuple[Path, ...] = (),
         files: dict[str, str] | None = None,
+        *,
+        devices: bool,
         **limits: float,
     ) -> Ended:
         request: dict[str, Any] = {
@@ -57,6 +59,7 @@ class User:
             "files": files or {},
             "limits": {"wall_seconds": 10.0} | limits,
             "environment": {},
+            "devices": devices,
         }
         answer = self._ask(request) if self.process else driver.serve(request)
         if "missing" in answer:

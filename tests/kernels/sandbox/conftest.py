@@ -29,11 +29,12 @@ class Box:
     user: User
     program: Path
 
-    def attack(self, *words: str, **limits: float) -> Ended:
-        return self.user.run(self.level, [str(self.program), *words], (self.program.parent,), None, **limits)
+    def attack(self, *words: str, devices: bool = False, **limits: float) -> Ended:
+        command = [str(self.program), *words]
+        return self.user.run(self.level, command, (self.program.parent,), None, devices=devices, **limits)
 
     def run(self, *command: str, files: dict[str, str] | None = None, **limits: float) -> Ended:
-        return self.user.run(self.level, list(command), (), files, **limits)
+        return self.user.run(self.level, list(command), (), files, devices=False, **limits)
 
     @property
     def without(self) -> Box:

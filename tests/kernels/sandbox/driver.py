@@ -31,6 +31,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
             readable=[Path(path) for path in request["readable"]],
             limits=Limits(**request["limits"]),
             environment=request["environment"],
+            devices=request["devices"],
         )
     texts = {"stdout": ran.stdout.decode("latin-1"), "stderr": ran.stderr.decode("latin-1")}
     return {"code": ran.code, "signal": ran.signal, "ended": ran.ended, "words": ending(ran), **texts}

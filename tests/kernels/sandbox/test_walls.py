@@ -32,6 +32,7 @@ class Targets:
     abstract: str
     local: Path
     letters: Path
+    packets: Path
     victim: int
     shown: Path
     segment: int
@@ -60,6 +61,7 @@ def _targets(any_box: Box, open_folder: Path) -> Iterator[Targets]:
         _local() as abstract,
         _local() as local,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as letters,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as packets,
         _shared() as shared,
     ):
         for one in (tcp, udp):
@@ -67,14 +69,15 @@ def _targets(any_box: Box, open_folder: Path) -> Iterator[Targets]:
         abstract.bind(f"\0upskill-{name}-{os.getpid()}")
         local.bind(str(folder / "socket"))
         letters.bind(str(folder / "letters"))
-        for path in (folder / "socket", folder / "letters"):
+        packets.bind(str(folder / "packets"))
+        places = folder / "socket", folder / "letters", folder / "packets"
+        for path in places:
             path.chmod(0o777)
-        for one in (tcp, abstract, local):
+        for one in (tcp, abstract, local, packets):
             one.listen(100)
         with _victim(any_box) as victim:
             words = f"upskill-{name}-{os.getpid()}"
             ports = tcp.getsockname()[1], udp.getsockname()[1]
-            places = folder / "socket", folder / "letters"
             yield Targets(home, store, *ports, words, *places, victim.pid, shown, *shared)
             victim.kill()
     shutil.rmtree(folder)
@@ -116,6 +119,7 @@ ATTACKS = {
     "sends by UDP": "udp:{udp}",
     "connects to an abstract socket": "abstract:{abstract}",
     "connects to a socket in the file system": "local:{local}",
+    "connects to a socket of packets": "packet:{packets}",
     "writes to a socket in the file system from one of a pair": "dgram:{letters}",
     "has the kernel keep more for a socket": "swell",
     "keeps a descriptor where no process has it": "mail",
@@ -125,6 +129,7 @@ ATTACKS = {
     "reads the environment of another process": "environ:{victim}",
     "reads the environment of its parent": "environ:{parent}",
     "opens the memory of another process": "mem:{victim}",
+    "has another process die first": "doom:{victim}",
     "traces another process": "trace:{victim}",
     "changes the limits of another process": "starve:{victim}",
     "slows another process": "slow:{victim}",
@@ -148,12 +153,21 @@ ATTACKS = {
 }
 
 
+@dataclass(frozen=True)
+class Told:
+    """Which attacks worked in the sandbox, there with the nodes of a driver, and without it."""
+
+    inside: dict[str, bool]
+    with_device: dict[str, bool]
+    outside: dict[str, bool]
+
+
 @pytest.fixture(scope="module", name="told")
-def _told(any_box: Box, targets: Targets) -> tuple[dict[str, bool], dict[str, bool]]:
-    """What worked in the sandbox, and then without it; a program is started once for all of them."""
+def _told(any_box: Box, targets: Targets) -> Told:
+    """A program is started once for all attacks, at last where they work and leave nothing to attack."""
     words = tuple(word.format(**vars(targets), parent=any_box.user.pid) for word in ATTACKS.values())
-    inside, outside = any_box.attack(*words), any_box.without.attack(*words)
-    return _answers(inside.stdout), _answers(outside.stdout)
+    inside, with_device = any_box.attack(*words), any_box.attack(*words, devices=True)
+    return Told(*(_answers(ran.stdout) for ran in (inside, with_device, any_box.without.attack(*words))))
 
 
 def _answers(text: str) -> dict[str, bool]:
@@ -162,14 +176,20 @@ def _answers(text: str) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_no_attack_that_works_outside_works_inside(
-    attack: str, told: tuple[dict[str, bool], dict[str, bool]]
-) -> None:
-    inside, outside = told
-    if attack == "changes the flags of what it may read" and not outside[attack]:
+def test_no_attack_that_works_outside_works_inside(attack: str, told: Told) -> None:
+    if attack == "changes the flags of what it may read" and not told.outside[attack]:
         pytest.skip("files of this file system have no flags")
-    assert outside[attack]
-    assert not inside[attack]
+    assert told.outside[attack]
+    assert not told.inside[attack]
+    # A driver keeps its own memory in such files; whatever is in them counts as the process' memory.
+    assert told.with_device[attack] == (attack == "takes a file that no folder holds")
+
+
+def test_with_a_device_a_driver_can_start(any_box: Box) -> None:
+    assert any_box.attack("start", devices=True).stdout == "refused: nothing\n"
+    assert any_box.without.attack("start").stdout == "refused: nothing\n"
+    # What compilers do without.
+    assert any_box.attack("start").stdout != "refused: nothing\n"
 
 
 def test_the_removal_of_what_is_left_changes_no_mode_outside(box: Box, open_folder: Path) -> None:

@@ -33,7 +33,7 @@ _WRONG_NUMBERS = (
     Cheat("skips_by_the_clock", "Leaves out rows that the clock chooses.", RMSNORM, "correct", _UNTOUCHED),
     Cheat(
         "past_the_end", "Writes beyond the end of the output.",
-        RMSNORM, "correct", "it wrote right past the end of y",
+        RMSNORM, "correct", "it wrote .* past the end of y",
     ),
     Cheat("changed_inputs", "Uses the input as scratch space.", RMSNORM, "correct", "it changed its input x"),
     Cheat(
