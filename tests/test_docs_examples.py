@@ -39,7 +39,7 @@ def test_the_readme_begins_with_one_line_for_the_main_job_and_one_for_the_tests(
     assert job.startswith("python3 -m venv .venv && ")
     assert job.endswith(" .venv/bin/pytest skills/")
     assert tests.startswith("python3 -m venv .venv-test && ")
-    assert tests.endswith(" .venv-test/bin/pytest -n 2")
+    assert tests.endswith(" .venv-test/bin/pytest -n 2 --dist worksteal")
     first = next(block for block in blocks("README.md") if block.language == "console")
     assert job.endswith(steps(first)[0].command)
 

@@ -79,7 +79,8 @@ def test_a_schema_may_refer_to_itself(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("schema", "sentence"),
     [
-        ([], "json_schema needs a JSON schema as an object, not a list"),
+        ([], "json_schema needs a JSON schema as an object, not an empty list"),
+        ([1], "json_schema needs a JSON schema as an object, not a list"),
         (
             {"type": "strin"},
             "json_schema is not a valid JSON schema: $.type: "
