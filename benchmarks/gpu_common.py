@@ -48,7 +48,7 @@ class Place:
         return f"sm_{major}{minor}{'a' if major >= 9 else ''}"
 
     def launcher(self) -> Launcher:
-        return Launcher(self.device, self.bench.sandbox)
+        return Launcher(self.device, self.bench.device_sandbox)
 
     def compiled(self, code: str, prelude: str, entry: str) -> bytes:
         compiler = Compiler(self.bench.toolchain, self.bench.sandbox, Artefacts(self.folder / "probes"))

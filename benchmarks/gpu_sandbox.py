@@ -1,4 +1,4 @@
-"""The launcher in each level of the sandbox with the device's nodes, and which limit of memory CUDA bears."""
+"""The launcher in each level of the sandbox with the device's nodes, and that CUDA bears no limit of address space."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sys.exit(min(code or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device
 
 
 def check(place: Place) -> Part:
-    """Copy a buffer in each level that works here, and open a context under each limit."""
+    """Copy a buffer in each level that works here, and open a context without and under a limit."""
     lines: list[str] = []
     figures: dict[str, Any] = {}
     wrong = 0
@@ -67,20 +67,17 @@ def _copied(place: Place, sandbox: Sandbox, cubin: bytes) -> str:
 
 
 def _limits(lines: list[str], figures: dict[str, Any]) -> int:
-    codes = {name: _opened(name) for name in ("none", "RLIMIT_AS", "RLIMIT_DATA")}
+    codes = {name: _opened(name) for name in ("none", "RLIMIT_AS")}
     figures["limits"] = codes
     if codes["none"]:
         lines.append(f"    limits could not be tried: without any, the driver says {codes['none']}")
         return 0
-    breaks, bears = codes["RLIMIT_AS"] != 0, codes["RLIMIT_DATA"] == 0
-    size = f"{_LIMIT // 2**30} GiB"
+    breaks = codes["RLIMIT_AS"] != 0
     lines.append(
-        f"{'ok ' if breaks else 'BAD'} RLIMIT_AS of {size} {'breaks' if breaks else 'does not break'} CUDA"
+        f"{'ok ' if breaks else 'BAD'} RLIMIT_AS of {_LIMIT // 2**30} GiB "
+        f"{'breaks' if breaks else 'does not break'} CUDA"
     )
-    lines.append(
-        f"{'ok ' if bears else 'BAD'} RLIMIT_DATA of {size} {'does not break' if bears else 'breaks'} CUDA"
-    )
-    return (not breaks) + (not bears)
+    return int(not breaks)
 
 
 def _opened(limit: str) -> int:

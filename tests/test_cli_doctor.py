@@ -15,8 +15,8 @@ import pytest
 from pytest_upskill.cli import doctor, main
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.data import Device
-from pytest_upskill.kernels.devices import devices
-from pytest_upskill.kernels.sandbox import LevelReport, reports
+from pytest_upskill.kernels.devices import Seen, look
+from pytest_upskill.kernels.sandbox import Level, LevelReport, reports
 from pytest_upskill.kernels.toolchain import find_toolchain
 from tests.kernels.emulated import build
 
@@ -183,18 +183,29 @@ def test_what_is_not_installed_comes_with_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_a_gpu_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "devices", lambda sandbox: [H100])
+    monkeypatch.setattr(doctor, "look", lambda boxes: Seen(boxes[0].level, (H100,)))
     assert lines(doctor._gpus()) == [
         "  ok  GPU 0            NVIDIA H100 80GB HBM3, compute capability 9.0, 80 GiB, L2",
         "                       50 MiB, driver 13.0",
     ]
 
 
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        ("landlock", "its driver does not work under bubblewrap, but under landlock"),
+        ("none", "its driver does not work under bubblewrap, but with --upskill-unsafe alone"),
+    ],
+)
+def test_a_level_in_which_the_driver_does_not_work_is_told(level: Level, words: str) -> None:
+    assert doctor._gpu(H100, level, "bubblewrap").says.endswith(f", driver 13.0; {words}")
+
+
 def test_a_driver_that_does_not_work_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(sandbox: object) -> list[Device]:
+    def broken(sandboxes: object) -> Seen:
         raise ScorerError("the CUDA devices of this machine cannot be told: CUDA_ERROR_UNKNOWN")
 
-    monkeypatch.setattr(doctor, "devices", broken)
+    monkeypatch.setattr(doctor, "look", broken)
     assert lines(doctor._gpus()) == [
         "  --  GPU              the CUDA devices of this machine cannot be told:",
         "                       CUDA_ERROR_UNKNOWN",
@@ -204,7 +215,7 @@ def test_a_driver_that_does_not_work_is_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_emulated_device_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     if why := build.missing():
         pytest.skip(why)
-    monkeypatch.setattr(doctor, "devices", partial(devices, driver=build.driver()))
+    monkeypatch.setattr(doctor, "look", partial(look, driver=build.driver()))
     found = doctor._gpus()
     assert found
     assert all(not gpu.works and gpu.says.endswith("; it is emulated, and proves nothing") for gpu in found)

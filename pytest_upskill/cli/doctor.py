@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -20,10 +20,10 @@ from pathlib import Path
 from pytest_upskill.errors import ScorerError, one_line
 from pytest_upskill.kernels.bench import Bench, Tried
 from pytest_upskill.kernels.data import Device
-from pytest_upskill.kernels.devices import LOCKS, devices
+from pytest_upskill.kernels.devices import LOCKS, look
 from pytest_upskill.kernels.execute import NO_DEVICE
 from pytest_upskill.kernels.probe import default_folder
-from pytest_upskill.kernels.sandbox import choose, reports
+from pytest_upskill.kernels.sandbox import Level, reports, sandboxes
 from pytest_upskill.kernels.scratch import scratch
 from pytest_upskill.kernels.spec import read_spec
 from pytest_upskill.kernels.toolchain import Toolchain, find_toolchain
@@ -93,12 +93,12 @@ def _doctor(*, as_json: bool) -> int:
 
 def examine() -> Diagnosis:
     """Look at this machine: start its compiler, try its sandbox, ask its driver."""
-    compilers, sandboxes, torch, gpus = _compilers(), _sandboxes(), _torch(), _gpus()
-    trial = _trial(compilers, sandboxes)
+    compilers, levels, torch, gpus = _compilers(), _levels(), _torch(), _gpus()
+    trial = _trial(compilers, levels)
     sections = {
         "versions": _versions(),
         "compiler": compilers,
-        "sandbox": sandboxes,
+        "sandbox": levels,
         "torch": [torch],
         "gpu": gpus,
         "folders": _folders(),
@@ -182,7 +182,7 @@ def _disassembler(toolchain: Toolchain) -> Finding:
     return Finding("nvdisasm", True, str(path), {"path": str(path)})
 
 
-def _sandboxes() -> list[Finding]:
+def _levels() -> list[Finding]:
     return [
         Finding(report.level, report.works, report.why.removeprefix(f"{report.level}: "))
         for report in reports()
@@ -208,14 +208,16 @@ def _torch() -> Finding:
 def _gpus() -> list[Finding]:
     try:
         # The launcher only asks the driver here, and code of a model is nowhere near: no sandbox would do too.
-        with choose(unsafe=True) as sandbox:
-            found = devices(sandbox)
+        with ExitStack() as stack:
+            boxes = [stack.enter_context(box) for box in sandboxes(unsafe=True)]
+            seen = look(boxes)
     except ScorerError as error:
         return [Finding("GPU", False, str(error))]
-    return [_gpu(device) for device in found] or [Finding("GPU", False, NO_DEVICE)]
+    best = boxes[0].level
+    return [_gpu(device, seen.level, best) for device in seen.devices] or [Finding("GPU", False, NO_DEVICE)]
 
 
-def _gpu(device: Device) -> Finding:
+def _gpu(device: Device, level: Level, best: Level) -> Finding:
     major, minor = device.capability
     says = (
         f"{device.name}, compute capability {major}.{minor}, {device.memory / 2**30:.0f} GiB, "
@@ -223,6 +225,9 @@ def _gpu(device: Device) -> Finding:
     )
     if device.emulated:
         says += "; it is emulated, and proves nothing"
+    if level != best:
+        says += f"; its driver does not work under {best}"
+        says += ", but with --upskill-unsafe alone" if level == "none" else f", but under {level}"
     return Finding(f"GPU {device.index}", not device.emulated, says, asdict(device))
 
 
@@ -239,11 +244,11 @@ def _folder(name: str, path: Path) -> Finding:
     return Finding(name, True, f"{path}{'' if there == path else ', made when needed'}", {"path": str(path)})
 
 
-def _trial(compilers: Sequence[Finding], sandboxes: Sequence[Finding]) -> Finding:
+def _trial(compilers: Sequence[Finding], levels: Sequence[Finding]) -> Finding:
     """Take an answer of our own through the stages that need no GPU, as a case does."""
     if not compilers[0].works:
         return Finding("compile", False, "no compiler can be used")
-    if not any(sandbox.works for sandbox in sandboxes):
+    if not any(level.works for level in levels):
         return Finding(
             "compile", False, "no sandbox works; --upskill-unsafe does without one, at your own risk"
         )

@@ -14,14 +14,14 @@ from pytest_upskill.kernels.artefacts import Artefacts
 from pytest_upskill.kernels.ceilings import PROBE, PROBE_ENTRY
 from pytest_upskill.kernels.compile import Compiler
 from pytest_upskill.kernels.data import STAGES, Artefact, Device, Job, Miss, Problem
-from pytest_upskill.kernels.devices import devices
+from pytest_upskill.kernels.devices import Seen, look
 from pytest_upskill.kernels.execute import Executed, fitting
 from pytest_upskill.kernels.executors import Elsewhere, Local
 from pytest_upskill.kernels.extract import Source, extract
 from pytest_upskill.kernels.facts import check_facts
 from pytest_upskill.kernels.prelude import prelude
 from pytest_upskill.kernels.resources import check_launch
-from pytest_upskill.kernels.sandbox import choose
+from pytest_upskill.kernels.sandbox import Sandbox, sandboxes
 from pytest_upskill.kernels.sass import check_instructions, instructions
 from pytest_upskill.kernels.spec import KernelSpec
 from pytest_upskill.kernels.timeline import Timeline
@@ -62,7 +62,8 @@ class Bench:
 
     def __init__(self, run: ScoringRun) -> None:
         self.toolchain = find_toolchain()
-        self.sandbox = choose(run.unsafe)
+        self._boxes = sandboxes(run.unsafe)
+        self.sandbox = self._boxes[0]
         self._run = run
         self._compiler = Compiler(self.toolchain, self.sandbox, Artefacts(run.folder / FOLDER))
         self._compiling = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -75,7 +76,8 @@ class Bench:
         with self._lock:
             self._closed = True
             place = self._place
-        self.sandbox.close()
+        for box in self._boxes:
+            box.close()
         if place is not None:
             place.close()
 
@@ -196,15 +198,22 @@ class Bench:
                 raise ScorerError("the run is over: nothing is executed any more")
             if self._place is None:
                 executor = self._run.executor
-                self._place = (
-                    Local(self.devices, self._run.hidden) if executor is None else Elsewhere(executor)
-                )
+                self._place = Local(self._seen, self._run.hidden) if executor is None else Elsewhere(executor)
             return self._place
 
-    @cached_property
+    @property
     def devices(self) -> tuple[Device, ...]:
         """The devices of this machine."""
-        return tuple(devices(self.sandbox))
+        return self._seen.devices
+
+    @property
+    def device_sandbox(self) -> Sandbox:
+        """The best sandbox in which the driver works; that of the compiler may be a better one."""
+        return next(box for box in self._boxes if box.level == self._seen.level)
+
+    @cached_property
+    def _seen(self) -> Seen:
+        return look(self._boxes)
 
     def _nowhere(self, spec: KernelSpec) -> str | None:
         """Return why a kernel cannot be executed here, None where it can, or where somebody else has to know."""

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from pytest_upskill.kernels.launcher.process import LauncherProcess
 from pytest_upskill.kernels.launcher.wire import Fault, unpack_device
 
 if TYPE_CHECKING:
-    from pytest_upskill.kernels.sandbox import Sandbox
+    from pytest_upskill.kernels.sandbox import Level, Sandbox
 
 # One for all users of the machine: a device does not care whose job it is.
 LOCKS = Path("/tmp/pytest-upskill-locks")  # noqa: S108 - see _opened for what that asks
@@ -34,6 +34,29 @@ class Lock:
 
     descriptor: int
     users: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The devices of this machine, and the level of the sandbox in which their driver works."""
+
+    level: Level
+    devices: tuple[Device, ...]
+
+
+def look(sandboxes: Sequence[Sandbox], driver: str | os.PathLike[str] | None = None) -> Seen:
+    """Return what the driver sees in the first of these sandboxes in which it works.
+
+    Raises:
+        ScorerError: it works in none; the words are those of the first.
+    """
+    failures: list[ScorerError] = []
+    for sandbox in sandboxes:
+        try:
+            return Seen(sandbox.level, tuple(devices(sandbox, driver)))
+        except ScorerError as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> list[Device]:

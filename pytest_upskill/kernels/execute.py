@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pytest_upskill.errors import NotApplicable, ScorerError
 from pytest_upskill.kernels.ceilings import PROBE_ENTRY
 from pytest_upskill.kernels.data import Device, Job, Miss, Problem
-from pytest_upskill.kernels.devices import Lock, devices, hold
+from pytest_upskill.kernels.devices import Lock, Seen, hold, look
 from pytest_upskill.kernels.judge import Judge, JudgePool
 from pytest_upskill.kernels.launcher import Call, Called, Fault, Launcher, Loaded
-from pytest_upskill.kernels.sandbox import Sandbox, choose
+from pytest_upskill.kernels.sandbox import sandboxes
 from pytest_upskill.kernels.speed_gates import check_speed
 from pytest_upskill.kernels.timeline import Timeline
 from pytest_upskill.types import Stage
@@ -38,7 +38,7 @@ def execute(
     job: Job,
     judges: JudgePool | None = None,
     driver: str | None = None,
-    known: Sequence[Device] | None = None,
+    known: Seen | None = None,
 ) -> Executed:
     """Execute a job on a device of this machine that its code is for, when nobody else uses it.
 
@@ -46,7 +46,7 @@ def execute(
         job: plain data.
         judges: processes to use again; without them one is started and ended.
         driver: the library of the CUDA driver, where it is not the system's.
-        known: the devices of this machine; None where they have to be looked for.
+        known: what `look` found on this machine; None where it was not asked.
 
     Raises:
         NotApplicable: there is no device, or none that the code is for.
@@ -54,8 +54,10 @@ def execute(
     """
     line = Timeline()
     with ExitStack() as stack:
-        sandbox = stack.enter_context(_sandbox(job))
-        fits = fitting(devices(sandbox, driver) if known is None else known, job.arch)
+        boxes = [stack.enter_context(box) for box in sandboxes(job.unsafe)]
+        seen = known or look(boxes, driver)
+        sandbox = next(box for box in boxes if box.level == seen.level)
+        fits = fitting(seen.devices, job.arch)
         judge = stack.enter_context(Judge(job, judges))
         device, lock = _held(fits, stack)
 
@@ -64,7 +66,7 @@ def execute(
 
         with suppress(Miss):  # its stage says so
             with _started(start()) as launcher:
-                _Trial(job, launcher, judge, line).all(device)
+                _Trial(job, launcher, judge, line).all(device, sandbox.level)
             if job.require == "fast":
                 _time(job, device, start, judge, line)
     return Executed(tuple(line.stages), device, sandbox.level)
@@ -100,15 +102,6 @@ def _started(launcher: Launcher) -> Iterator[Launcher]:
         yield launcher
 
 
-@contextmanager
-def _sandbox(job: Job) -> Iterator[Sandbox]:
-    sandbox = choose(job.unsafe)
-    try:
-        yield sandbox
-    finally:
-        sandbox.close()
-
-
 class _Trial:
     """One kernel on its way through the stages that need a device."""
 
@@ -119,11 +112,11 @@ class _Trial:
         self._line = line
         self._kernels: dict[str, Loaded] = {}
 
-    def all(self, device: Device) -> None:
+    def all(self, device: Device, level: str) -> None:
         with self._line.stage("load") as note:
             for dtype, cubin in self._job.cubins.items():
                 self._kernels[dtype] = self._load(dtype, cubin, device)
-            note.evidence = f"{device.name}, driver {device.driver}"
+            note.evidence = f"{device.name}, driver {device.driver}, sandbox: {level}"
         with self._line.stage("correct") as note:
             note.evidence = self._on_problems("correct", lambda problem: not _hidden(problem))
         with self._line.stage("robust") as note:

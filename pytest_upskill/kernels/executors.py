@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
-from pytest_upskill.kernels.data import Device, Job
+from pytest_upskill.kernels.data import Job
+from pytest_upskill.kernels.devices import Seen
 from pytest_upskill.kernels.execute import Executed, execute
 from pytest_upskill.kernels.judge import JudgePool
 
@@ -14,18 +15,18 @@ class Local:
     """This machine. Jobs wait for their turn here, and for those of other processes at the device's lock.
 
     Args:
-        devices: those it has, one at least.
+        seen: the devices it has, one at least.
         hidden: environment variables that the processes may not see.
     """
 
-    def __init__(self, devices: Sequence[Device], hidden: Collection[str]) -> None:
-        self._devices = tuple(devices)
+    def __init__(self, seen: Seen, hidden: Collection[str]) -> None:
+        self._seen = seen
         self._judges = JudgePool(hidden=hidden)
-        self._threads = ThreadPoolExecutor(len(devices), thread_name_prefix="upskill-device")
+        self._threads = ThreadPoolExecutor(len(seen.devices), thread_name_prefix="upskill-device")
 
     def submit(self, job: Job) -> Future[Executed]:
         """Execute a job when its turn comes."""
-        return self._threads.submit(execute, job, self._judges, None, self._devices)
+        return self._threads.submit(execute, job, self._judges, None, self._seen)
 
     def close(self) -> None:
         """End what is executed, and the processes."""

@@ -69,6 +69,7 @@ def test_a_right_kernel_passes_every_stage_with_evidence(driver: Path) -> None:
         ("robust", "passed"),
     ]
     assert found.stages[0].evidence.startswith("emulated, driver ")
+    assert found.stages[0].evidence.endswith(f", sandbox: {found.sandbox}")
     assert found.stages[1].evidence == "1 problem, error at most 0 of what is allowed"
     assert found.stages[2].evidence.endswith("; 6 calls with fresh data")
     assert found.device.emulated

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pytest_upskill.errors import ScorerError
-from pytest_upskill.kernels.devices import devices, hold
+from pytest_upskill.kernels.devices import devices, hold, look
 from pytest_upskill.kernels.launcher import Fault, Launcher
-from pytest_upskill.kernels.sandbox import Sandbox
+from pytest_upskill.kernels.sandbox import Level, Sandbox, view
+from pytest_upskill.kernels.sandbox.levels import Bare, Kind, Order
+from pytest_upskill.kernels.sandbox.plan import Plan
 from tests.kernels.emulated import build
 from tests.kernels.emulated.machine import needs, values
 from tests.kernels.sandbox.driver import kind_of
@@ -50,6 +53,45 @@ def test_a_driver_that_lies_where_the_loader_is_told_is_found(
     monkeypatch.setenv("LD_LIBRARY_PATH", f":/nowhere:{folder}")
     (device,) = devices(sandbox)
     assert device.emulated
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Landlock that does not let a driver name its threads."""
+
+    inner: Kind
+
+    @property
+    def level(self) -> Level:
+        return self.inner.level
+
+    def plan(self, order: Order) -> Plan:
+        plan = self.inner.plan(order)
+        plan.rules = [rule for rule in plan.rules if rule[0] != view.OWN_THREADS]
+        return plan
+
+
+def closed() -> Sandbox:
+    needs()
+    kind = kind_of("landlock")
+    if isinstance(kind, str):
+        pytest.skip(kind)
+    return Sandbox(Closed(kind))
+
+
+def test_a_level_in_which_no_driver_starts_is_passed_over() -> None:
+    with closed() as strict, Sandbox(Bare()) as bare:
+        seen = look([strict, bare], build.driver())
+    assert (seen.level, [device.name for device in seen.devices]) == ("none", ["emulated"])
+
+
+def test_where_it_starts_nowhere_the_best_level_says_why() -> None:
+    with closed() as strict, pytest.raises(ScorerError) as caught:
+        look([strict, strict], build.driver())
+    assert str(caught.value) == (
+        "the CUDA devices of this machine cannot be told: CUDA_ERROR_OPERATING_SYSTEM: OS call failed or "
+        "operation not supported on this OS (cuInit); see whether nvidia-smi works"
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _BYTES_A_SECOND = 50e6
 _END_LIMIT = 10.0
 _LONGEST = 4 * 3600.0
 _MEMORY = 64 * 2**30
+_OPEN_FILES = 4096
 # What chooses among the devices of a machine.
 _CHOOSING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 _ENVIRONMENT = {
@@ -162,7 +163,14 @@ def _start(
         [sys.executable, "-I", "-S", "-B", "-c", _BOOT, json.dumps(start)],
         workdir=folder,
         readable=[*dict.fromkeys((Path(sys.prefix), Path(sys.base_prefix), _PACKAGE, *beside))],
-        limits=Limits(cpu_seconds=_LONGEST, wall_seconds=_LONGEST, memory_bytes=_MEMORY),
+        limits=Limits(
+            cpu_seconds=_LONGEST,
+            wall_seconds=_LONGEST,
+            memory_bytes=_MEMORY,
+            # The driver keeps memory in files without a name, and opens each device of the machine many times.
+            file_bytes=_MEMORY,
+            open_files=_OPEN_FILES,
+        ),
         pass_fds=(number, *inherit),
         environment={**_ENVIRONMENT, **{name: os.environ[name] for name in _CHOOSING if name in os.environ}},
         devices=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_upskill.kernels.sandbox.choice import at_level, choose, reports
+from pytest_upskill.kernels.sandbox.choice import at_level, choose, reports, sandboxes
 from pytest_upskill.kernels.sandbox.limits import (
     Ended,
     Level,
@@ -28,4 +28,5 @@ __all__ = [
     "choose",
     "ending",
     "reports",
+    "sandboxes",
 ]

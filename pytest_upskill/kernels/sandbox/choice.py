@@ -34,18 +34,25 @@ class _Unusable(Exception):
 
 
 def choose(unsafe: bool) -> Sandbox:
-    """Return the sandbox of the best level that works on this machine, tried once for each process.
+    """Return the first of `sandboxes`. Raises `SandboxMissing` where there is none."""
+    return sandboxes(unsafe)[0]
+
+
+def sandboxes(unsafe: bool) -> list[Sandbox]:
+    """Return a sandbox of each level that works on this machine, the best first; each is tried once for each process.
+
+    With `unsafe` the last is none at all.
 
     Raises:
         SandboxMissing: none works, and `unsafe` does not allow to do without. On another system than Linux always.
     """
     found = _tried()
-    for kind, _ in found:
-        if kind:
-            return Sandbox(kind)
+    boxes = [Sandbox(kind) for kind, _ in found if kind]
     if unsafe and sys.platform == "linux":
-        return Sandbox(Bare())
-    raise SandboxMissing(report for _, report in found)
+        boxes.append(Sandbox(Bare()))
+    if not boxes:
+        raise SandboxMissing(report for _, report in found)
+    return boxes
 
 
 def at_level(level: Level) -> Sandbox | None:

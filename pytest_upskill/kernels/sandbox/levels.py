@@ -116,11 +116,12 @@ def rlimits(limits: Limits, *, devices: bool) -> list[tuple[int, int]]:
     """Return the limits that the kernel holds for each process."""
     import resource
 
-    # A driver maps far more address space than there is memory.
-    memory = resource.RLIMIT_DATA if devices else resource.RLIMIT_AS
+    # A driver reserves more address space than there is memory: twice the device's (NVIDIA/cuda-python#2458), and in
+    # which way is its own business. What is resident is watched in any case.
+    space = [] if devices else [(resource.RLIMIT_AS, limits.memory_bytes)]
     return [
+        *space,
         (resource.RLIMIT_CPU, math.ceil(limits.cpu_seconds)),
-        (memory, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),

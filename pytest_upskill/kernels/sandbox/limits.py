@@ -22,8 +22,8 @@ class Limits:
     Attributes:
         cpu_seconds: of all its processes together.
         wall_seconds: from its start.
-        memory_bytes: of address space for each process (of private data where it uses a device, whose driver maps
-            more than there is), and of resident memory for all together.
+        memory_bytes: of address space for each process (not where it uses a device, whose driver reserves more than
+            there is), and of resident memory for all together.
         file_bytes: of one file.
         disk_bytes: of all that lies in the working folder, and of `/tmp` and `/dev/shm` each.
         open_files: for each process.

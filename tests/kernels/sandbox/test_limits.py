@@ -77,6 +77,11 @@ def test_with_larger_limits_the_same_is_let_be(word: str, bare_box: Box) -> None
     assert bare_box.attack(word).stdout == f"{word} yes\n"
 
 
+def test_with_a_device_that_reserves_address_space_what_is_resident_has_its_limit(box: Box) -> None:
+    assert box.attack("grow:128", devices=True, memory_bytes=64 * MIB).ended == "memory"
+    assert box.attack("grow:16", devices=True, memory_bytes=64 * MIB).stdout == "grow:16 yes\n"
+
+
 @pytest.mark.parametrize("folder", ["/dev/shm", "/tmp"])
 def test_memory_is_not_filled_by_files(folder: str, box: Box) -> None:
     assert box.attack(f"fill:{folder}", disk_bytes=8 * MIB).stdout == f"fill:{folder} no\n"
