@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeGuard, runtime_checkable
+from weakref import WeakKeyDictionary
 
 from pytest_upskill.types import CaseFile, Check, Model, Reply, Request, Score, ScoringContext, ScoringRun
 
@@ -120,3 +121,24 @@ class DemandingScorer(Scorer, Protocol):
 
     def marks(self, check: Check) -> tuple[str, ...]:
         """Return the pytest markers that the samples of such a case carry."""
+
+
+# A protocol looks at every member of an object, each time, and a scorer is asked for each sample.
+_AWAITED: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_DEMANDING: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def is_awaited(scorer: Scorer) -> TypeGuard[AwaitedScorer]:
+    """Return whether a scorer is one that is waited for; of each class one is looked at."""
+    kind = type(scorer)
+    if kind not in _AWAITED:
+        _AWAITED[kind] = isinstance(scorer, AwaitedScorer)
+    return _AWAITED[kind]
+
+
+def is_demanding(scorer: Scorer) -> TypeGuard[DemandingScorer]:
+    """Return whether a scorer is one whose checks ask something; of each class one is looked at."""
+    kind = type(scorer)
+    if kind not in _DEMANDING:
+        _DEMANDING[kind] = isinstance(scorer, DemandingScorer)
+    return _DEMANDING[kind]

@@ -10,7 +10,7 @@ from typing import Protocol
 from pytest_upskill.calls.clients import closed, finished
 from pytest_upskill.calls.strangers import in_words
 from pytest_upskill.errors import ScorerError
-from pytest_upskill.protocols import AwaitedScorer, Scorer
+from pytest_upskill.protocols import AwaitedScorer, Scorer, is_awaited
 from pytest_upskill.suite.matrix import Sample
 from pytest_upskill.types import Check, Reply, Score, ScoringContext, ScoringRun, Stage
 
@@ -38,7 +38,7 @@ class Scoring:
         """Wait until the scorers of a sample's case can judge. Raises `ScorerError` where one cannot."""
         for check in sample.case.checks:
             scorer = self._scorers[check.scorer]
-            if isinstance(scorer, AwaitedScorer):
+            if is_awaited(scorer):
                 with in_words(f"{check.scorer}: the scorer failed", ScorerError):
                     await self._opened(check.scorer, scorer)
 
@@ -58,14 +58,14 @@ class Scoring:
     async def close(self) -> None:
         """End the processes of scorers."""
         opened = [self._scorers[name] for name in self._opening]
-        awaited = [scorer for scorer in opened if isinstance(scorer, AwaitedScorer)]
+        awaited = [scorer for scorer in opened if is_awaited(scorer)]
         closing = [closed(self._isolation), *(closed(scorer) for scorer in awaited)]
         await finished([asyncio.ensure_future(each) for each in closing])
 
     async def _score(self, check: Check, reply: Reply, context: ScoringContext) -> list[Score]:
         scorer = self._scorers[check.scorer]
         with in_words(f"{check.scorer}: the scorer failed", ScorerError):
-            if isinstance(scorer, AwaitedScorer):
+            if is_awaited(scorer):
                 scores = await scorer.judge(reply, check, context)
             elif scorer.isolated:
                 scores = await self._isolation.score(scorer, reply, check, context)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import nearest
-from pytest_upskill.protocols import DemandingScorer, Scorer
+from pytest_upskill.protocols import Scorer, is_demanding
 from pytest_upskill.suite.places import Key
 from pytest_upskill.suite.schema import unknown_key
 from pytest_upskill.types import JSON, Case, Check, ScoringContext
@@ -61,11 +61,7 @@ def checks_of(case: CaseModel, scorers: Mapping[str, Scorer]) -> tuple[list[Plac
 
 def demanded(case: Case, root: Path, scorers: Mapping[str, Scorer]) -> Case:
     """Return a case whose checks are valid with what they ask of the reply's form and of the machine."""
-    asking = [
-        (scorer, check)
-        for check in case.checks
-        if isinstance(scorer := scorers[check.scorer], DemandingScorer)
-    ]
+    asking = [(scorer, check) for check in case.checks if is_demanding(scorer := scorers[check.scorer])]
     if not asking:
         return case
     briefs = [scorer.brief(check, ScoringContext(root, case)) for scorer, check in asking]
