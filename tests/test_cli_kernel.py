@@ -16,6 +16,7 @@ from pytest_upskill.cli import main
 from pytest_upskill.errors import NotApplicable, ScorerError
 from pytest_upskill.kernels.bench import Bench, Tried
 from pytest_upskill.kernels.data import Device
+from pytest_upskill.kernels.devices import Seen
 from pytest_upskill.kernels.sandbox import reports
 from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.types import Stage
@@ -74,7 +75,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_upskill.kernels.bench.devices", lambda sandbox: [])
+    monkeypatch.setattr("pytest_upskill.kernels.bench.look", lambda boxes: Seen("none", ()))
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], str]:
@@ -268,7 +269,7 @@ def test_with_a_device_all_stages_are_told(
         return Tried(outcome)
 
     device = Device(0, "NVIDIA H200", "uuid", (9, 0), 1, 1, "580.95")
-    monkeypatch.setattr("pytest_upskill.kernels.bench.devices", lambda sandbox: [device])
+    monkeypatch.setattr("pytest_upskill.kernels.bench.look", lambda boxes: Seen("none", (device,)))
     monkeypatch.setattr(Bench, "try_answer", try_answer)
     monkeypatch.setattr("pytest_upskill.cli.kernel.find_spec", lambda name: None)
     code, lines, error = check(capsys, "scaling", "scale.cu", "--cache-dir", compiled)
@@ -397,7 +398,7 @@ def test_without_pytorch_it_says_what_to_install(
     ("name", "sentence"),
     [
         ("find_toolchain", "kernels cannot be compiled: there is no nvcc on this machine."),
-        ("choose", "no sandbox works here"),
+        ("sandboxes", "no sandbox works here"),
     ],
 )
 def test_without_a_compiler_or_a_sandbox_it_says_so(

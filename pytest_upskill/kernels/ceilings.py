@@ -43,7 +43,7 @@ extern "C" __global__ void upskill_probe(const Chunk* __restrict__ x, Chunk* __r
 """
 CHUNK = 16
 # Beyond so many bytes, and so many times the L2 cache, the rate no longer depends on how many there are.
-LARGE = 2**28
+LARGE = 2**30
 LARGE_CACHES = 4
 NOTHING = Traffic(0, 0)
 _THREADS = (256, 512)

@@ -7,7 +7,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ LOCKS = Path("/tmp/pytest-upskill-locks")  # noqa: S108 - see _opened for what t
 NODES = Path("/dev")
 DRIVER_MODULE = Path("/proc/driver/nvidia/version")
 _PAUSE = 0.05
+_IN_USE = frozenset(("CUDA_ERROR_DEVICE_UNAVAILABLE", "CUDA_ERROR_OUT_OF_MEMORY"))
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class Lock:
 
     descriptor: int
     users: int = 0
+
+
+class Blocked(ScorerError):
+    """The driver does not work in this sandbox; it may in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,14 @@ def look(sandboxes: Sequence[Sandbox], driver: str | os.PathLike[str] | None = N
     """Return what the driver sees in the first of these sandboxes in which it works.
 
     Raises:
-        ScorerError: it works in none; the words are those of the first.
+        ScorerError: it works in none, and the words are those of the first; or it is slow, or the device is in use:
+            another sandbox would mend neither.
     """
-    failures: list[ScorerError] = []
+    failures: list[Blocked] = []
     for sandbox in sandboxes:
         try:
             return Seen(sandbox.level, tuple(devices(sandbox, driver)))
-        except ScorerError as error:
+        except Blocked as error:
             failures.append(error)
     raise failures[0]
 
@@ -62,25 +68,19 @@ def look(sandboxes: Sequence[Sandbox], driver: str | os.PathLike[str] | None = N
 def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> list[Device]:
     """Return the devices of this machine, none where there is no driver. A process of its own looks.
 
+    The first of them is opened, unless somebody holds it: that asks more of the machine than to count them.
+
     Raises:
-        ScorerError: there is a driver or a GPU, and it does not work.
+        Blocked: there is a driver or a GPU, and it does not work here.
+        ScorerError: it did not answer in time, or answered what is no description.
     """
     process = LauncherProcess(sandbox, driver)
     try:
-        answer, _ = process.ask({"op": "describe"}, limit=START_LIMIT)
-    except Fault as fault:
-        raise ScorerError(
-            f"the CUDA devices of this machine cannot be told: {fault}; see whether nvidia-smi works"
-        ) from None
+        found = _described(process)
+        if found:
+            _try_to_open(process, found[0])
     finally:
         process.close()
-    try:
-        found = [unpack_device(fields) for fields in answer["devices"]]
-    except (KeyError, TypeError, ValueError):
-        raise ScorerError(
-            "the CUDA devices of this machine cannot be told: what came is no description of them; see whether "
-            "nvidia-smi works"
-        ) from None
     if not found:
         _check_nodes()
     # The library tells the version of CUDA alone, and one CUDA has had many drivers of different speeds.
@@ -88,11 +88,48 @@ def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> l
     return [replace(each, driver=f"{module}, CUDA {each.driver}") if module else each for each in found]
 
 
+def _described(process: LauncherProcess) -> list[Device]:
+    try:
+        answer, _ = process.ask({"op": "describe"}, limit=START_LIMIT)
+    except Fault as fault:
+        kind = Blocked if _is_of_the_place(fault) else ScorerError
+        raise kind(
+            f"the CUDA devices of this machine cannot be told: {fault}; see whether nvidia-smi works"
+        ) from None
+    try:
+        return [unpack_device(fields) for fields in answer["devices"]]
+    except (KeyError, TypeError, ValueError):
+        raise ScorerError(
+            "the CUDA devices of this machine cannot be told: what came is no description of them; see whether "
+            "nvidia-smi works"
+        ) from None
+
+
+def _try_to_open(process: LauncherProcess, device: Device) -> None:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(device, 0))
+        except ScorerError:
+            return  # somebody has it, so that it can be opened
+        try:
+            process.ask({"op": "open", "uuid": device.uuid}, limit=START_LIMIT)
+        except Fault as fault:
+            if _is_of_the_place(fault):
+                raise Blocked(
+                    f"{device.name} cannot be opened: {fault}; see whether other CUDA programs can use it"
+                ) from None
+
+
+def _is_of_the_place(fault: Fault) -> bool:
+    """Tell whether it may be the sandbox that keeps something from the driver."""
+    return fault.word == "ended" or (fault.word.startswith("CUDA_ERROR_") and fault.word not in _IN_USE)
+
+
 def _check_nodes() -> None:
-    """Raise `ScorerError` where there is a GPU that CUDA does not find: that is no machine without one."""
+    """Raise `Blocked` where there is a GPU that CUDA does not find: that is no machine without one."""
     nodes = sorted(NODES.glob("nvidia[0-9]*"))
     if nodes and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
-        raise ScorerError(
+        raise Blocked(
             f"there is a GPU ({nodes[0]}) and CUDA finds none: see whether nvidia-smi works; where "
             "/dev/nvidia-uvm is missing, 'nvidia-modprobe -u -c=0' as root makes it"
         )

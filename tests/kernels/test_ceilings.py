@@ -91,8 +91,8 @@ def test_a_large_problem_is_measured_at_four_times_the_cache_and_scaled_without_
 ) -> None:
     card = Card()
     whole = Traffic(3 * 2**32, 2**32)
-    found = ceilings(tmp_path, card, l2=2**27).ceiling(whole, 0, "bf16", loose=False)
-    assert card.asked[-1] == Traffic(3 * 2**27, 2**27)
+    found = ceilings(tmp_path, card, l2=2**29).ceiling(whole, 0, "bf16", loose=False)
+    assert card.asked[-1] == Traffic(3 * 2**29, 2**29)
     assert found.memory_ms == pytest.approx(FLOOR + whole.total / BYTES_A_MS)
 
 

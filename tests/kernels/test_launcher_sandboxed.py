@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +114,31 @@ def test_a_kernel_that_fails_or_never_ends_leaves_nothing_behind(
         assert still_there(driver) == []
 
 
+def test_a_launcher_that_the_machine_kills_is_not_the_kernel_s_fault(sandbox: Sandbox) -> None:
+    driver = build.driver("ba" * 16)
+    (device,) = devices(sandbox, driver)
+    with Launcher(device, sandbox, driver, limit=60.0) as launcher:
+        ready(launcher, build.image(ACT, "", "act"))
+        killer = threading.Timer(0.5, kill_launchers, [driver])
+        killer.start()
+        with pytest.raises(Fault) as caught:
+            launcher.call(act("FOR_EVER"))
+        killer.join()
+    assert str(caught.value) == "ended: the launcher was ended by SIGKILL"
+    assert not caught.value.of_kernel
+
+
 def test_a_sandbox_that_cannot_start_anything_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(ScorerError, match=r"the sandbox cannot show .* it is not there"):
         devices(sandbox, tmp_path / "nowhere" / "libcuda.so.1")
+
+
+def kill_launchers(driver: Path) -> None:
+    """Kill the processes that run the launcher itself, and not bwrap before it."""
+    for line in still_there(driver):
+        pid, program = line.split()[:2]
+        if "bwrap" not in program:
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def still_there(driver: Path) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,12 +133,23 @@ def test_a_test_run_that_is_killed_leaves_the_device_to_the_next(place: Place) -
     assert [said for said, _ in log(place.folder)].count("end") == 2
 
 
+def stopped(process: int) -> None:
+    """Wait until all threads of a process have stopped; a busy machine takes its time."""
+    end = time.monotonic() + 30
+    states = [""]
+    while set(states) != {"T"}:
+        assert time.monotonic() < end
+        tasks = Path(f"/proc/{process}/task").iterdir()
+        states = [(task / "stat").read_text().rpartition(") ")[2][0] for task in tasks]
+
+
 def test_as_long_as_a_launcher_lives_nobody_else_gets_the_device(place: Place) -> None:
     """A launcher that is stopped cannot end by itself when its parent is killed: the lock stays with it."""
     first = place.python(1, FOR_EVER)
     launcher = wait_for(place.folder, "spin")
     os.kill(launcher, signal.SIGSTOP)
     try:
+        stopped(launcher)
         first.kill()
         first.wait(60)
         second = place.python(1, 20)

@@ -16,6 +16,11 @@ TF32_ERROR = 3e-4
 _NAME = "the process that times the baseline"
 _MODULE = "pytest_upskill.kernels.baseline.process"
 _PATIENCE = 600.0
+# What slows eager down, or changes its arithmetic, and never the kernel beside it.
+_SLOWING = (
+    "CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUDA_INJECTION64_PATH", "CUDA_DEVICE_MAX_CONNECTIONS",
+)  # fmt: skip
 _CHEAPER = "make what eager(...) of the reference file computes cheaper"
 _FLOATS = ("f64", "f32", "f16", "bf16")
 
@@ -85,7 +90,7 @@ def baseline(job: Job, device: Device) -> Iterator[Baseline]:
         NotApplicable: torch is missing there or cannot use a GPU.
         ScorerError: the process did not start.
     """
-    child = Child(_NAME, _MODULE, {"CUDA_VISIBLE_DEVICES": device.uuid}, job.hidden)
+    child = Child(_NAME, _MODULE, {"CUDA_VISIBLE_DEVICES": device.uuid}, {*job.hidden, *_SLOWING})
     try:
         greeting = child.greeting("look whether 'import torch' works in a new process")
         if "absent" in greeting:

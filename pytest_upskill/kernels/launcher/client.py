@@ -56,7 +56,7 @@ class Launcher:
         if self._lock is not None:
             self._lock.users += 1
         try:
-            self._process.ask({"op": "open", "uuid": self._device.uuid}, limit=START_LIMIT)
+            self._ask({"op": "open", "uuid": self._device.uuid}, limit=START_LIMIT)
         except BaseException:
             self.close()
             raise
@@ -116,18 +116,25 @@ class Launcher:
         raise Fault("garbled", sticky=True, said=said)
 
     def _ask(
-        self, head: Head, blocks: Sequence[bytes] = (), *, most: int = 0, data: int = 0
+        self,
+        head: Head,
+        blocks: Sequence[bytes] = (),
+        *,
+        most: int = 0,
+        data: int = 0,
+        limit: float | None = None,
     ) -> tuple[Head, list[bytes]]:
         if self._process is None:
             raise Fault("ended", sticky=True, said="the launcher was ended before")
         try:
-            return self._process.ask(head, blocks, limit=self._limit, data=data, most=most)
+            return self._process.ask(head, blocks, limit=limit or self._limit, data=data, most=most)
         except Fault as fault:
             if fault.sticky:
                 self.close()
-            if head["op"] in ("load", "call") and fault.word in ("timeout", "ended"):
-                # Nothing but the kernel can have kept it, or brought it down.
-                raise Fault(fault.word, sticky=True, said=fault.said, of_kernel=True) from None
+            if fault.word in ("timeout", "ended"):
+                # In these nothing but the kernel can have kept it, or brought it down; unless the machine ended it.
+                meets = head["op"] in ("load", "call") and (fault.word == "timeout" or fault.of_kernel)
+                raise Fault(fault.word, sticky=True, said=fault.said, of_kernel=meets) from None
             raise
 
 

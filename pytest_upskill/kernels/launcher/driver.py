@@ -106,11 +106,12 @@ class Driver:
         self.ask("cuDeviceGetName", text, 256, device)
         return text.value.decode("utf-8", "replace")
 
-    def uuid(self, device: int) -> str:
+    def uuid(self, device: int, kind: str = "GPU") -> str:
+        """Return what CUDA_VISIBLE_DEVICES calls a device, or a part of one (`MIG`)."""
         digits = (c_ubyte * 16)()
         self.ask("cuDeviceGetUuid_v2", digits, device)
         text = bytes(digits).hex()
-        return f"GPU-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return f"{kind}-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def memory(self, device: int) -> int:
         found = c_size_t()

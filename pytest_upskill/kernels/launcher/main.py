@@ -30,6 +30,7 @@ Answer = tuple[Head, Sequence[memoryview]]
 def main(number: int, keep: Sequence[int], library: str) -> None:
     """Serve the socket of this number; other descriptors than those to keep are closed."""
     _close_others(number, keep)
+    _keep_own_threads()
     with socket.socket(fileno=number) as parent:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         with suppress(frames.Broken):
@@ -105,6 +106,13 @@ def _close_others(number: int, keep: Sequence[int]) -> None:
         os.closerange(last, kept)
         last = kept + 1
     os.closerange(last, os.sysconf("SC_OPEN_MAX"))
+
+
+def _keep_own_threads() -> None:
+    # Landlock lets the driver write there by what the kernel holds in its memory for the folder, and an open one is not
+    # let go and made anew.
+    with suppress(OSError):
+        os.open("/proc/self/task", os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _end_with(parent: socket.socket) -> None:

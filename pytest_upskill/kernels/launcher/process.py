@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -33,7 +34,9 @@ _BYTES_A_SECOND = 50e6
 _END_LIMIT = 10.0
 _LONGEST = 4 * 3600.0
 _MEMORY = 64 * 2**30
+_FILES = 4 * 2**30
 _OPEN_FILES = 4096
+_PROCESSES = 512
 # What chooses among the devices of a machine.
 _CHOOSING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 _ENVIRONMENT = {
@@ -135,20 +138,23 @@ class LauncherProcess:
         elif "no message" in str(broken):
             fault = Fault("garbled", sticky=True, said=str(broken))
         else:
-            fault = Fault("ended", sticky=True, said=self._ending())
+            fault = self._ended()
         self.close()
         return fault
 
-    def _ending(self) -> str:
+    def _ended(self) -> Fault:
         from pytest_upskill.kernels.sandbox.limits import ending
 
         try:
             ran = self._started.wait(_END_LIMIT)
         except (TimeoutError, ScorerError) as error:
-            return str(error)
+            return Fault("ended", sticky=True, said=str(error))
         lines = ran.stderr.decode("utf-8", "replace").strip().splitlines()
         last = f"; its last words: {fold(lines[-1])}" if lines else ""
-        return f"the launcher {ending(ran).removeprefix('it ')}{last}"
+        said = f"the launcher {ending(ran).removeprefix('it ')}{last}"
+        # The machine kills where its memory runs out, and we do where a limit is passed: no kernel did that.
+        by_itself = ran.ended == "exited" or (ran.ended == "signal" and ran.signal != signal.SIGKILL)
+        return Fault("ended", sticky=True, said=said, of_kernel=by_itself)
 
 
 def _start(
@@ -167,9 +173,12 @@ def _start(
             cpu_seconds=_LONGEST,
             wall_seconds=_LONGEST,
             memory_bytes=_MEMORY,
-            # The driver keeps memory in files without a name, and opens each device of the machine many times.
-            file_bytes=_MEMORY,
+            # The driver keeps memory in files without a name, opens each device of the machine many times, and starts
+            # threads where other programs of the same user have many.
+            file_bytes=_FILES,
+            disk_bytes=_FILES,
             open_files=_OPEN_FILES,
+            processes=_PROCESSES,
         ),
         pass_fds=(number, *inherit),
         environment={**_ENVIRONMENT, **{name: os.environ[name] for name in _CHOOSING if name in os.environ}},

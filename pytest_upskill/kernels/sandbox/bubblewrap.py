@@ -70,7 +70,9 @@ class Bubblewrap:
         keep = (
             [f"--inh-caps=-all,+{reach}", f"--ambient-caps=-all,+{reach}"] if reach else ["--inh-caps=-all"]
         )
-        return [self.helper, "--reuid", OWN_UID, "--regid", OWN_UID, "--clear-groups", *keep]
+        groups = view.device_groups() if order.devices else []
+        inside = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+        return [self.helper, "--reuid", OWN_UID, "--regid", OWN_UID, *inside, *keep]
 
 
 def _reach(order: Order) -> str:

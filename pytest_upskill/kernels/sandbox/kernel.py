@@ -42,8 +42,8 @@ def restore_signals() -> None:
         _LIBC.signal(ctypes.c_int(number), None)
 
 
-def become(uid: int, capability: int) -> None:
-    """Become another user who has no capability but at most one (-1: none), which what it executes keeps."""
+def become(uid: int, capability: int, groups: list[int]) -> None:
+    """Become another user in these groups, who has no capability but at most one (-1: none), which is kept by exec."""
     if capability >= 0:
         _prctl(_KEEPCAPS, 1)
         try:  # noqa: SIM105 - contextlib costs the supervisor 3 ms
@@ -51,7 +51,7 @@ def become(uid: int, capability: int) -> None:
             _prctl(_SECUREBITS, _NO_SETUID_FIXUP)
         except OSError:
             pass
-    os.setgroups([])
+    os.setgroups(groups)
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     if capability >= 0:

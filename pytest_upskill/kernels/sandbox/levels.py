@@ -96,6 +96,7 @@ def bare(order: Order) -> Plan:
         disk=limits.disk_bytes,
         own_uid=False,
         reach=-1,
+        groups=view.device_groups() if order.devices else [],
         bubblewrap=False,
         ruleset=b"",
         rules=[],

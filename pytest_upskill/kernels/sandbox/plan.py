@@ -25,6 +25,7 @@ class Plan:
         cpu, wall: in seconds. `memory`, `disk`: in bytes.
         own_uid: it runs as a user of its own.
         reach: a capability that the own user needs to reach its folders, or -1.
+        groups: those that the own user is in.
         bubblewrap: the command is one of bwrap.
         ruleset: what Landlock handles; empty without Landlock. `rules`: (path, rights) of what it lets through.
         filter: the seccomp program; empty without one.
@@ -33,7 +34,7 @@ class Plan:
 
     __slots__ = _FIELDS = (
         "command", "environment", "workdir", "rlimits", "processes", "count_others", "cpu", "wall", "memory",
-        "disk", "own_uid", "reach", "bubblewrap", "ruleset", "rules", "filter", "keep",
+        "disk", "own_uid", "reach", "groups", "bubblewrap", "ruleset", "rules", "filter", "keep",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class Plan:
         disk: int,
         own_uid: bool,
         reach: int,
+        groups: list[int],
         bubblewrap: bool,
         ruleset: bytes,
         rules: list[tuple[str, int]],
@@ -68,6 +70,7 @@ class Plan:
         self.disk = disk
         self.own_uid = own_uid
         self.reach = reach
+        self.groups = groups
         self.bubblewrap = bubblewrap
         self.ruleset = ruleset
         self.rules = rules

@@ -159,7 +159,7 @@ def _enter(plan: Plan, own: int | None, supervisor: int, kept: list[int]) -> Non
     for name, limit in plan.rlimits:
         _limit(name, limit)
     if plan.ruleset and own is not None:
-        kernel.become(own, plan.reach)
+        kernel.become(own, plan.reach, plan.groups)
     elif plan.ruleset:
         kernel.keep_capabilities(0)
     # After the change of user, which clears it.

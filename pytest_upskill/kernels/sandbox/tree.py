@@ -125,7 +125,7 @@ def _kill_user(own: int) -> None:
     pid = os.fork()
     if not pid:
         try:
-            kernel.become(own, -1)
+            kernel.become(own, -1, [])
             os.kill(-1, _KILL)
         finally:
             os._exit(0)

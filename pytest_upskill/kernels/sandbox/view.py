@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISDIR
 
 from pytest_upskill.errors import ScorerError
 
@@ -53,8 +54,19 @@ def readable_folders(command: str, folders: Iterable[Path]) -> list[str]:
 
 
 def device_nodes() -> list[str]:
-    """Return the nodes of NVIDIA's driver that there are: cards, control, unified memory, and of parted cards."""
-    return sorted(str(path) for path in Path("/dev").glob("nvidia*"))
+    """Return the nodes of NVIDIA's driver that there are: cards, control, unified memory, and of parted cards.
+
+    Under WSL 2 there is but one, for all.
+    """
+    return sorted(str(path) for path in (*Path("/dev").glob("nvidia*"), *Path("/dev").glob("dxg")))
+
+
+def device_groups() -> list[int]:
+    """Return the groups that one has to be in to use the nodes of a device, where not everybody may."""
+    nodes = [Path(node).stat() for node in device_nodes()]
+    return sorted(
+        {node.st_gid for node in nodes if not S_ISDIR(node.st_mode) and node.st_mode & 0o006 != 0o006}
+    )
 
 
 def found(command: Sequence[str], path: str, workdir: Path) -> list[str]:
