@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels.data import Device
-from pytest_upskill.kernels.launcher.client import START_LIMIT
+from pytest_upskill.kernels.launcher.client import START_LIMIT, Launcher
 from pytest_upskill.kernels.launcher.process import LauncherProcess
 from pytest_upskill.kernels.launcher.wire import Fault, unpack_device
 
@@ -77,10 +77,10 @@ def devices(sandbox: Sandbox, driver: str | os.PathLike[str] | None = None) -> l
     process = LauncherProcess(sandbox, driver)
     try:
         found = _described(process)
-        if found:
-            _try_to_open(process, found[0])
     finally:
         process.close()
+    if found:
+        _try_to_open(found[0], sandbox, driver)
     if not found:
         _check_nodes()
     # The library tells the version of CUDA alone, and one CUDA has had many drivers of different speeds.
@@ -105,14 +105,16 @@ def _described(process: LauncherProcess) -> list[Device]:
         ) from None
 
 
-def _try_to_open(process: LauncherProcess, device: Device) -> None:
+def _try_to_open(device: Device, sandbox: Sandbox, driver: str | os.PathLike[str] | None) -> None:
     with ExitStack() as stack:
         try:
-            stack.enter_context(hold(device, 0))
+            lock = stack.enter_context(hold(device, 0))
         except ScorerError:
             return  # somebody has it, so that it can be opened
         try:
-            process.ask({"op": "open", "uuid": device.uuid}, limit=START_LIMIT)
+            # As every launcher it holds the lock too: nobody is let at a device that is not closed yet.
+            with Launcher(device, sandbox, driver, lock):
+                pass
         except Fault as fault:
             if _is_of_the_place(fault):
                 raise Blocked(
@@ -146,19 +148,19 @@ def _driver_module() -> str:
 
 
 @contextmanager
-def hold(device: Device, wait: float, folder: Path = LOCKS) -> Iterator[Lock]:
+def hold(device: Device, wait: float, folder: Path | None = None) -> Iterator[Lock]:
     """Hold a device: no other process and no other thread on this machine does at the same time.
 
     Args:
         device: the one to hold.
         wait: seconds to wait for it.
-        folder: where the locks lie.
+        folder: where the locks lie; None is `LOCKS`, for all users of the machine.
 
     Raises:
         ScorerError: somebody has it for longer, or its lock cannot be used.
     """
     deadline = time.monotonic() + wait
-    path = folder / f"{device.uuid}.lock"
+    path = (folder or LOCKS) / f"{device.uuid}.lock"
     while True:
         descriptor = _opened(path)
         try:

@@ -40,18 +40,22 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[tuple[str, st
     faults: dict[tuple[str, str], Fault] = {}
 
     class Answering:
-        def __init__(self, sandbox: Box, driver: object) -> None:
+        def __init__(self, sandbox: Box, driver: object, inherit: tuple[int, ...] = ()) -> None:
             self.level = sandbox.level
+            self.inherit = inherit
 
-        def ask(self, head: dict[str, str], *, limit: float) -> tuple[dict[str, Any], list[bytes]]:
-            assert limit > 0
+        def ask(self, head: dict[str, str], *_: object, **how: Any) -> tuple[dict[str, Any], list[bytes]]:
+            # Who opens a device has its lock.
+            assert (how["limit"] > 0, len(self.inherit)) == (True, head["op"] == "open")
             if fault := faults.get((self.level, head["op"])):
                 raise fault
             return {"devices": [pack_device(DEVICE)]}, []
 
-        def close(self) -> None: ...
+        def close(self) -> bool:
+            return True
 
     monkeypatch.setattr(devices, "LauncherProcess", Answering)
+    monkeypatch.setattr("pytest_upskill.kernels.launcher.client.LauncherProcess", Answering)
     monkeypatch.setattr(devices, "LOCKS", tmp_path / "locks")
     monkeypatch.setattr(devices, "DRIVER_MODULE", tmp_path / "none")
     return faults

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pytest_upskill.kernels import devices as of_devices
 from pytest_upskill.kernels.data import Launch, Scalar, Tensor
 from pytest_upskill.kernels.devices import devices, hold
 from pytest_upskill.kernels.launcher import Call, Launcher
@@ -32,10 +33,12 @@ def job(folder: Path, driver: Path, image: bytes, milliseconds: float, *, alone:
     plain = PlainSandbox()
     sandbox = cast("Sandbox", plain)
     try:
+        # Whoever looks for devices opens one too, under the same lock.
+        of_devices.LOCKS = folder / "locks"
         (device,) = devices(sandbox, driver)
         if not alone:
             return _on_device(Launcher(device, sandbox, driver), plain, folder, image, milliseconds)
-        with hold(device, 60, folder / "locks") as lock:
+        with hold(device, 60) as lock:
             _say(folder, "begin")
             _on_device(Launcher(device, sandbox, driver, lock), plain, folder, image, milliseconds)
             _say(folder, "end")
