@@ -32,10 +32,14 @@ def plain() -> Iterator[PlainSandbox]:
     plain.close()
 
 
-def test_a_device_is_described_by_a_process_of_its_own() -> None:
+def test_a_device_is_described_and_opened_by_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Under a lock that other tests have not got: a device that is held is not opened.
+    monkeypatch.setattr("pytest_upskill.kernels.devices.LOCKS", tmp_path)
     with machine() as here:
         (device,) = devices(here.sandbox, here.driver)
-        assert [bool(started.wait(10)) for started in here.plain.started] == [True]
+        assert [bool(started.wait(10)) for started in here.plain.started] == [True, True]
     assert device == Device(
         index=0,
         name="emulated",
