@@ -28,7 +28,7 @@ from pytest_upskill.kernels.artefacts import Artefacts
 from pytest_upskill.kernels.compile import Compiler
 from pytest_upskill.kernels.facts import check_facts
 from pytest_upskill.kernels.prelude import prelude
-from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, choose
+from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, sandboxes
 from pytest_upskill.kernels.spec import SpecGates
 from pytest_upskill.kernels.toolchain import Toolchain, find_toolchain
 
@@ -74,7 +74,7 @@ class Counting(Sandbox):
     """The sandbox that works here, which counts what it starts."""
 
     def __init__(self) -> None:
-        self.inner, self.starts = choose(unsafe=False), 0
+        self.inner, self.starts = sandboxes(unsafe=False)[0], 0
 
     @property
     def level(self) -> Level:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_upskill.kernels.devices import devices
-from pytest_upskill.kernels.sandbox import choose
+from pytest_upskill.kernels.sandbox import sandboxes
 from pytest_upskill.providers.reader import Reader
 from pytest_upskill.types import Message, Model, Reply, Request
 from tests.documents import PAGES, ROOT, Block, Step, blocks, first_difference, steps
@@ -126,7 +126,7 @@ def skip_where_it_cannot_be_true() -> None:
     if find_spec("torch") is None:
         pytest.skip("wrong answers are judged with PyTorch, which is not installed")
     needs_compiler()
-    with choose(unsafe=False) as sandbox:
+    with sandboxes(unsafe=False)[0] as sandbox:
         if devices(sandbox):
             pytest.skip("the page shows what is printed on a machine without a GPU")
 

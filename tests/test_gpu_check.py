@@ -15,7 +15,7 @@ from benchmarks import gpu_check, gpu_timings
 from benchmarks.gpu_common import Part, Place, data_of, judged, open_bench
 from pytest_upskill.kernels.data import Device, Tensor
 from pytest_upskill.kernels.devices import devices
-from pytest_upskill.kernels.sandbox import choose, reports
+from pytest_upskill.kernels.sandbox import reports, sandboxes
 
 NO_COMPILER = "kernels cannot be compiled: there is no nvcc on this machine."
 FORMATS = {"f16": "e", "f32": "f", "f64": "d"}
@@ -30,7 +30,7 @@ def no_gpu(tmp_path_factory: pytest.TempPathFactory) -> None:
     if isinstance(bench, str):
         pytest.skip(bench)
     bench.close()
-    with choose(unsafe=False) as sandbox:
+    with sandboxes(unsafe=False)[0] as sandbox:
         if devices(sandbox):
             pytest.skip("there is a GPU")
 

@@ -17,7 +17,7 @@ from pytest_upskill.kernels.artefacts import Artefacts
 from pytest_upskill.kernels.compile import Compiler
 from pytest_upskill.kernels.data import Artefact
 from pytest_upskill.kernels.prelude import prelude
-from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, choose, reports
+from pytest_upskill.kernels.sandbox import Level, Limits, Ran, Sandbox, reports, sandboxes
 from pytest_upskill.kernels.toolchain import Toolchain, find_toolchain
 
 COPY = """
@@ -106,7 +106,7 @@ def needs_compiler() -> None:
 @cache
 def sandbox() -> Sandbox:
     """Return the best sandbox that works here: these tests ask about compilers."""
-    return choose(unsafe=True)
+    return sandboxes(unsafe=True)[0]
 
 
 @cache

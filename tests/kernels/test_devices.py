@@ -23,6 +23,7 @@ from tests.kernels.emulated.plain import PlainSandbox
 from tests.kernels.test_launcher import Liar
 
 DEVICE = Device(1, "H200", "GPU-1", (9, 0), 1, 1, "13.0")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
 
 @pytest.fixture
@@ -137,9 +138,8 @@ def test_all_users_of_the_machine_can_use_the_lock(tmp_path: Path) -> None:
     assert stat.S_IMODE((folder / "GPU-1.lock").stat().st_mode) == 0o666
 
 
+@ROOT
 def test_a_lock_that_another_user_made_is_used(tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("only root can give a file to another user")
     folder = tmp_path / "locks"
     with hold(DEVICE, 0, folder):
         pass
@@ -193,9 +193,8 @@ def test_a_folder_in_which_others_can_replace_a_lock_is_refused(
         pass
 
 
+@ROOT
 def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("only root can give a folder to another user")
     folder = tmp_path / "locks"
     with hold(DEVICE, 0, folder):
         pass

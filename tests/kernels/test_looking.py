@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ctypes import c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 
 from pytest_upskill.errors import ScorerError
 from pytest_upskill.kernels import devices
-from pytest_upskill.kernels.data import Device
+from pytest_upskill.kernels.data import Device, Launch
 from pytest_upskill.kernels.devices import Blocked, Seen, hold, look
 from pytest_upskill.kernels.launcher import Fault
-from pytest_upskill.kernels.launcher.device import found
+from pytest_upskill.kernels.launcher.device import OpenDevice, found
 from pytest_upskill.kernels.launcher.driver import Driver
 from pytest_upskill.kernels.launcher.wire import pack_device
 from pytest_upskill.kernels.sandbox import Limits, Sandbox
@@ -120,6 +121,40 @@ def test_a_part_of_a_device_is_named_as_the_driver_chooses_it(monkeypatch: pytes
     assert [device.uuid[:9] for device in found(driver)] == ["GPU-aeaea"]
     monkeypatch.setattr(driver, "name", lambda device: "NVIDIA A100-SXM4-40GB MIG 1g.5gb")
     assert [device.uuid[:9] for device in found(driver)] == ["MIG-aeaea"]
+
+
+def test_a_kernel_that_is_timed_is_queued_behind_eight_floods_of_the_cache() -> None:
+    done: list[object] = []
+
+    class Recording:
+        def number(self, *_: object) -> int:
+            return 0
+
+        def handle(self, *_: object) -> None: ...
+
+        def ask(self, name: str, *_: object) -> None:
+            done.append(name)
+
+        def allocate(self, size: int) -> int:
+            return size
+
+        def forbid_persisting(self) -> None: ...
+
+        def fill(self, place: int, value: int, size: int) -> None:
+            done.append(size)
+
+        def timed_launch(self, *_: object) -> None:
+            done.append("launch")
+
+        def milliseconds(self, *_: object) -> float:
+            return 0.5
+
+    driver: Any = Recording()
+    opened = OpenDevice(driver, DEVICE)
+    done.clear()
+    assert opened._launch(c_void_p(), Launch((1, 1, 1), (1, 1, 1)), [], flush=True) == 0.5
+    # Nothing is waited for in between: the time of the floods hides that of the launch.
+    assert done == ["cuCtxSynchronize", *[4 * DEVICE.l2] * 8, "launch", "cuCtxSynchronize"]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root runs it as another user")

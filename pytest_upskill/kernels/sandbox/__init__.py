@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_upskill.kernels.sandbox.choice import at_level, choose, reports, sandboxes
+from pytest_upskill.kernels.sandbox.choice import at_level, reports, sandboxes
 from pytest_upskill.kernels.sandbox.limits import (
     Ended,
     Level,
@@ -25,7 +25,6 @@ __all__ = [
     "SandboxMissing",
     "Started",
     "at_level",
-    "choose",
     "ending",
     "reports",
     "sandboxes",

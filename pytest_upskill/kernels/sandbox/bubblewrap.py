@@ -32,7 +32,13 @@ class Bubblewrap:
         if self.own_uid:
             limit_own_processes(plan)
         plan.filter = seccomp.program(platform.machine(), landlock=False, devices=order.devices)
-        plan.command = [self.program, *self._options(order), "--", *self._inner(order), *order.command]
+        plan.command = [
+            self.program,
+            *self._options(order),
+            "--",
+            *self._inner(order, plan.groups),
+            *order.command,
+        ]
         return plan
 
     def _options(self, order: Order) -> Iterator[str]:
@@ -62,7 +68,7 @@ class Bubblewrap:
         yield from _bound("--bind", str(order.workdir))
         yield from ("--chdir", str(order.workdir), "--remount-ro", "/")
 
-    def _inner(self, order: Order) -> list[str]:
+    def _inner(self, order: Order, groups: list[int]) -> list[str]:
         if not self.own_uid:
             # Set inside, for there the kernel counts the namespace's processes and not all of the user's.
             return [self.helper, f"--nproc={order.limits.processes}"]
@@ -70,7 +76,6 @@ class Bubblewrap:
         keep = (
             [f"--inh-caps=-all,+{reach}", f"--ambient-caps=-all,+{reach}"] if reach else ["--inh-caps=-all"]
         )
-        groups = view.device_groups() if order.devices else []
         inside = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
         return [self.helper, "--reuid", OWN_UID, "--regid", OWN_UID, *inside, *keep]
 

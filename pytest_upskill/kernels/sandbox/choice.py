@@ -33,11 +33,6 @@ class _Unusable(Exception):
     """A level does not work here; the text says why."""
 
 
-def choose(unsafe: bool) -> Sandbox:
-    """Return the first of `sandboxes`. Raises `SandboxMissing` where there is none."""
-    return sandboxes(unsafe)[0]
-
-
 def sandboxes(unsafe: bool) -> list[Sandbox]:
     """Return a sandbox of each level that works on this machine, the best first; each is tried once for each process.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_upskill.kernels.sandbox import choose, reports
+from pytest_upskill.kernels.sandbox import reports, sandboxes
 from tests.kernels.sandbox.driver import ROOT, kind_of
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
@@ -20,7 +20,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Li
 SCRIPT = """
 import json, os, struct, sys
 sys.path.insert(0, {root!r})
-from pytest_upskill.kernels.sandbox import SandboxMissing, choose, kernel, reports
+from pytest_upskill.kernels.sandbox import SandboxMissing, sandboxes, kernel, reports
 if {error}:
     steps = (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x50000 | {error}), (0x06, 0, 0, 0x7FFF0000)
     kernel.gain_no_privileges()
@@ -28,7 +28,7 @@ if {error}:
 said = dict(levels=[], whys=[report.why for report in reports()])
 for unsafe in (False, True):
     try:
-        with choose(unsafe) as sandbox:
+        with sandboxes(unsafe)[0] as sandbox:
             said["levels"].append(sandbox.level)
     except SandboxMissing as missing:
         said["levels"].append(str(missing))
@@ -57,7 +57,7 @@ def test_the_first_level_that_works_is_chosen() -> None:
     if not working:
         pytest.skip("no level works here")
     for unsafe in (False, True):
-        with choose(unsafe) as sandbox:
+        with sandboxes(unsafe)[0] as sandbox:
             assert sandbox.level == working[0]
 
 
@@ -134,9 +134,9 @@ sys.path.insert(0, {root!r})
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 sys.platform = {platform!r}
-from pytest_upskill.kernels.sandbox import choose
+from pytest_upskill.kernels.sandbox import sandboxes
 try:
-    choose(True)
+    sandboxes(True)[0]
 except Exception as error:
     print(error)
 """

@@ -22,7 +22,7 @@ from pytest_upskill.kernels.extract import Source, extract
 from pytest_upskill.kernels.facts import check_facts
 from pytest_upskill.kernels.judge import JudgePool
 from pytest_upskill.kernels.prelude import prelude
-from pytest_upskill.kernels.sandbox import Limits, Ran, Sandbox, choose, reports
+from pytest_upskill.kernels.sandbox import Limits, Ran, Sandbox, reports, sandboxes
 from pytest_upskill.kernels.spec import KernelSpec
 from pytest_upskill.kernels.toolchain import find_toolchain
 from pytest_upskill.kernels.workloads import workloads
@@ -85,7 +85,7 @@ class Workshop:
     def __init__(
         self, folder: Path, patience: float | None = None, *, emulated: bool = True, arch: str = ARCH
     ) -> None:
-        self._sandbox = choose(unsafe=False)
+        self._sandbox = sandboxes(unsafe=False)[0]
         sandbox = self._sandbox if patience is None else cast("Sandbox", Hurried(self._sandbox, patience))
         toolchain = find_toolchain()
         self._compiler = Compiler(toolchain, sandbox, Artefacts(folder))
